@@ -1,0 +1,138 @@
+/* Addresses.
+
+   Rule: the length counts.  A path may fill sun_path without a terminating NUL, an abstract name may contain and
+   end in NULs, and the kernel may report a name longer than struct sockaddr_un (Linux: 111 bytes for a path of
+   108).  So names are received into more room than any system writes, and never measured with strlen(). */
+#ifndef UDS_ADDRESS_C
+#define UDS_ADDRESS_C
+#include "handle.c"
+
+#define UDS_SUN_PATH_OFFSET ((int)offsetof(struct sockaddr_un, sun_path))
+#define UDS_SUN_PATH_SIZE ((int)sizeof(((struct sockaddr_un *)0)->sun_path))
+
+/* Linux takes a path that fills sun_path without a terminator (unix(7), BUGS).  Elsewhere one byte is kept. */
+#if defined(__linux__)
+#  define UDS_MAX_PATH_LEN UDS_SUN_PATH_SIZE
+#else
+#  define UDS_MAX_PATH_LEN (UDS_SUN_PATH_SIZE - 1)
+#endif
+
+#if defined(__linux__) && !defined(UDS_MINIMAL)
+#  define UDS_HAS_ABSTRACT 1
+#else
+#  define UDS_HAS_ABSTRACT 0
+#endif
+
+struct uds_name {
+    union {
+        struct sockaddr_un address;
+        unsigned char bytes[256];
+    };
+    socklen_t length;
+};
+
+/* Writes size bytes of sun_path and returns the address length, or 0 when they do not fit.  A terminated path
+   counts its NUL where there is room for it, as getsockname(2) reports it. */
+UDS_FUNCTION socklen_t uds_sockaddr_fill(struct sockaddr_un *address, const char *path, size_t size,
+                                         int terminated)
+{
+    size_t length = size;
+    if (size > sizeof address->sun_path)
+        return 0;
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    memcpy(address->sun_path, path, size);
+    if (terminated && size < sizeof address->sun_path)
+        length++;
+    length += offsetof(struct sockaddr_un, sun_path);
+#if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || \
+    defined(__DragonFly__)
+    address->sun_len = (unsigned char)length;
+#endif
+    return (socklen_t)length;
+}
+
+UDS_FUNCTION void uds_name_prepare(struct uds_name *name)
+{
+    memset(name, 0, sizeof *name);
+    name->length = sizeof name->bytes;
+}
+
+/* The kernel reports the real length even when it wrote less. */
+UDS_FUNCTION void uds_name_clamp(struct uds_name *name)
+{
+    if (name->length > sizeof name->bytes)
+        name->length = sizeof name->bytes;
+}
+
+UDS_FUNCTION int uds_handle_bind(struct uds_handle *handle, const struct sockaddr_un *address, socklen_t length)
+{
+    UDS_HELD(handle, int, uds_bind(fd, address, length));
+}
+
+UDS_FUNCTION int uds_handle_connect(struct uds_handle *handle, const struct sockaddr_un *address,
+                                    socklen_t length)
+{
+    UDS_HELD(handle, int, uds_connect(fd, address, length));
+}
+
+UDS_FUNCTION int uds_disconnect(int fd)
+{
+    struct sockaddr unspecified;
+    memset(&unspecified, 0, sizeof unspecified);
+    unspecified.sa_family = AF_UNSPEC;
+    return UDS_RESULT(connect(fd, &unspecified, sizeof unspecified.sa_family));
+}
+
+/* Dissolves the association of a datagram socket. */
+UDS_FUNCTION int uds_handle_disconnect(struct uds_handle *handle)
+{
+    UDS_HELD(handle, int, uds_disconnect(fd));
+}
+
+UDS_FUNCTION int uds_handle_getsockname(struct uds_handle *handle, struct uds_name *name)
+{
+    int result, fd = uds_handle_enter(handle);
+    if (fd < 0)
+        return fd;
+    uds_name_prepare(name);
+    result = uds_getsockname(fd, &name->address, &name->length);
+    uds_name_clamp(name);
+    uds_handle_leave(handle);
+    return result;
+}
+
+UDS_FUNCTION int uds_handle_getpeername(struct uds_handle *handle, struct uds_name *name)
+{
+    int result, fd = uds_handle_enter(handle);
+    if (fd < 0)
+        return fd;
+    uds_name_prepare(name);
+    result = uds_getpeername(fd, &name->address, &name->length);
+    uds_name_clamp(name);
+    uds_handle_leave(handle);
+    return result;
+}
+
+/* The accepted connection has exactly the O_NONBLOCK that was asked for: BSD would let it inherit the
+   listener's.  It is in its handle before this function returns. */
+UDS_FUNCTION int uds_handle_accept(struct uds_handle *handle, struct uds_handle *into, struct uds_name *name,
+                                   int nonblocking)
+{
+    int result, fd = uds_handle_enter(handle);
+    if (fd < 0)
+        return fd;
+    uds_name_prepare(name);
+#if UDS_HAS_ATOMIC_CLOEXEC
+    result = uds_accept4(fd, &name->address, &name->length, uds_birth_type(0, nonblocking));
+#else
+    result = uds_accept(fd, &name->address, &name->length);
+#endif
+    uds_name_clamp(name);
+    if (result >= 0)
+        result = uds_handle_birth(into, result, nonblocking);
+    uds_handle_leave(handle);
+    return result;
+}
+
+#endif

@@ -1,0 +1,111 @@
+/* The control buffer: adding items, walking over them, and taking the descriptors out of it.
+
+   Rules:
+   - All CMSG_ arithmetic is done here; alignments of 4, 8 and 16 bytes exist.
+   - A walk trusts no length.  An item reaches at most to the end of the buffer, and a header that claims less than
+     its own size ends the walk.
+   - Descriptors leave the buffer before anyone else reads it: what is not kept is closed, and a number never
+     stands in two places. */
+#ifndef UDS_CONTROL_C
+#define UDS_CONTROL_C
+#include "fds.c"
+
+struct uds_control_item {
+    int level;
+    int type;
+    size_t offset; /* of the data */
+    size_t size;   /* of the data that is there */
+    size_t next;   /* where the next header begins */
+};
+
+/* Adds an item behind the first length bytes and returns the new length, or -ENOBUFS, and changes nothing, when it
+   does not fit. */
+UDS_FUNCTION ssize_t uds_control_add(void *control, size_t capacity, size_t length, int level, int type,
+                                     const void *data, size_t size)
+{
+    struct cmsghdr header;
+    size_t space;
+
+    if (size > INT_MAX / 2 || length > capacity)
+        return -ENOBUFS;
+    space = CMSG_SPACE(size);
+    if (space > capacity - length)
+        return -ENOBUFS;
+    memset((char *)control + length, 0, space);
+    memset(&header, 0, sizeof header);
+    header.cmsg_len = (uds_cmsglen_t)CMSG_LEN(size);
+    header.cmsg_level = level;
+    header.cmsg_type = type;
+    memcpy((char *)control + length, &header, sizeof header);
+    if (size > 0)
+        memcpy((char *)control + length + CMSG_LEN(0), data, size);
+    return (ssize_t)(length + space);
+}
+
+/* Reads the item that begins at item->next and returns 1, or 0 at the end of what can be read. */
+UDS_FUNCTION int uds_control_next(const void *control, size_t length, struct uds_control_item *item)
+{
+    struct cmsghdr header;
+    size_t begin = item->next, room, space;
+
+    if (begin > length || length - begin < CMSG_LEN(0))
+        return 0;
+    room = length - begin;
+    memcpy(&header, (const char *)control + begin, sizeof header);
+    if ((size_t)header.cmsg_len < CMSG_LEN(0))
+        return 0;
+    item->level = header.cmsg_level;
+    item->type = header.cmsg_type;
+    item->offset = begin + CMSG_LEN(0);
+    item->size = ((size_t)header.cmsg_len > room ? room : (size_t)header.cmsg_len) - CMSG_LEN(0);
+    space = CMSG_SPACE(item->size);
+    item->next = space > room ? length : begin + space;
+    return 1;
+}
+
+UDS_FUNCTION int uds_keep(struct uds_fds *fds, int most, int fd)
+{
+#if !UDS_HAS_ATOMIC_CLOEXEC
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+#endif
+    if (fds != NULL && fds->count < most && uds_fds_adopt(fds, fd) == 0)
+        return 1;
+    close(fd);
+    return 0;
+}
+
+/* Moves every descriptor of a received control buffer into fds, up to most in all, closes the others and returns
+   how many those were.  In the buffer -1 takes each number's place.  A pidfd that came because somebody else
+   enabled SO_PASSPIDFD has no owner here and is closed, but it is not counted: the sender did not pass it. */
+UDS_FUNCTION int uds_control_claim(void *control, size_t length, struct uds_fds *fds, int most)
+{
+    struct uds_control_item item;
+    int closed = 0;
+
+    item.next = 0;
+    while (uds_control_next(control, length, &item)) {
+        size_t at;
+        int is_rights = item.level == SOL_SOCKET && item.type == SCM_RIGHTS;
+        int is_pidfd = 0;
+#ifdef SCM_PIDFD
+        is_pidfd = item.level == SOL_SOCKET && item.type == SCM_PIDFD;
+#endif
+        if (!is_rights && !is_pidfd)
+            continue;
+        for (at = 0; at + sizeof(int) <= item.size; at += sizeof(int)) {
+            char *place = (char *)control + item.offset + at;
+            int fd, gone = -1;
+            memcpy(&fd, place, sizeof fd);
+            if (fd < 0)
+                continue;
+            memcpy(place, &gone, sizeof gone);
+            if (is_pidfd)
+                close(fd);
+            else if (!uds_keep(fds, most, fd))
+                closed++;
+        }
+    }
+    return closed;
+}
+
+#endif

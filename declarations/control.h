@@ -1,0 +1,14 @@
+/* The control buffer: what a message carries beside its bytes. */
+struct uds_control_item {
+    int level;
+    int type;
+    size_t offset;
+    size_t size;
+    size_t next;
+    ...;
+};
+
+ssize_t uds_control_add(void *control, size_t capacity, size_t length, int level, int type,
+                        const void *data, size_t size);
+int uds_control_next(const void *control, size_t length, struct uds_control_item *item);
+int uds_control_claim(void *control, size_t length, struct uds_fds *fds, int most);

@@ -1,0 +1,3 @@
+/* The peer's supplementary groups.  Returns how many there are, which may be more than the room. */
+#define UDS_HAS_PEER_GROUPS ...
+int uds_handle_peer_groups(struct uds_handle *handle, gid_t *groups, int room);

@@ -1,0 +1,3 @@
+/* The peer's security label.  Returns its length, which may be more than the room. */
+#define UDS_HAS_PEER_SECURITY ...
+int uds_handle_peer_security(struct uds_handle *handle, char *label, int room);

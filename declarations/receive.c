@@ -1,0 +1,129 @@
+/* Receiving through a handle.
+
+   Rules:
+   - A receiver is preset once and then used for call after call: the hot path passes one argument.
+   - Descriptors that arrive are in receiver->fds, or closed, when the call returns.
+   - A packet that was cut is reported by a result greater than the size: the packet's real length where the
+     system tells it, else size + 1. */
+#ifndef UDS_RECEIVE_C
+#define UDS_RECEIVE_C
+#include "address.c"
+#include "control.c"
+
+struct uds_receiver {
+    struct uds_handle *handle;
+    void *data;            /* where the bytes go, unless iov is set */
+    size_t size;
+    int flags;
+    struct iovec *iov;     /* several places for the bytes, or NULL */
+    size_t iovcnt;
+    void *control;         /* or NULL: ancillary data is discarded, as recv(2) does */
+    size_t control_size;
+    struct uds_fds *fds;   /* where descriptors go, or NULL: they are closed */
+    int most;              /* how many of them are kept */
+    struct uds_name *name; /* where the sender's address goes, or NULL */
+    size_t control_length; /* results */
+    int message_flags;
+    int surplus;           /* how many descriptors arrived whole and were closed here */
+};
+
+UDS_FUNCTION ssize_t uds_handle_recv(struct uds_handle *handle, void *data, size_t size, int flags)
+{
+    UDS_HELD(handle, ssize_t, uds_recv(fd, data, size, flags));
+}
+
+UDS_FUNCTION ssize_t uds_recv_packet(int fd, void *data, size_t size, int flags)
+{
+#if UDS_HAS_TRUNC_LENGTH
+    return uds_recv(fd, data, size, flags | MSG_TRUNC);
+#else
+    struct msghdr message;
+    struct iovec iov;
+    ssize_t result;
+
+    memset(&message, 0, sizeof message);
+    iov.iov_base = data;
+    iov.iov_len = size;
+    message.msg_iov = &iov;
+    message.msg_iovlen = 1;
+    result = uds_recvmsg(fd, &message, flags);
+    return result >= 0 && (message.msg_flags & MSG_TRUNC) ? (ssize_t)size + 1 : result;
+#endif
+}
+
+UDS_FUNCTION ssize_t uds_handle_recv_packet(struct uds_handle *handle, void *data, size_t size, int flags)
+{
+    UDS_HELD(handle, ssize_t, uds_recv_packet(fd, data, size, flags));
+}
+
+UDS_FUNCTION ssize_t uds_receive(struct uds_receiver *receiver)
+{
+    return uds_handle_recv(receiver->handle, receiver->data, receiver->size, receiver->flags);
+}
+
+UDS_FUNCTION ssize_t uds_receive_packet(struct uds_receiver *receiver)
+{
+    return uds_handle_recv_packet(receiver->handle, receiver->data, receiver->size, receiver->flags);
+}
+
+/* recvmsg(2).  MSG_CMSG_CLOEXEC is added where it exists and taken out of the flags that are reported, which Linux
+   echoes.  MSG_TRUNC among the flags makes a system that can do it report the real length of a packet. */
+UDS_FUNCTION ssize_t uds_receive_message(struct uds_receiver *receiver)
+{
+    struct msghdr message;
+    struct iovec one;
+    ssize_t result;
+    int flags = receiver->flags;
+    int fd = uds_handle_enter(receiver->handle);
+
+    if (fd < 0)
+        return fd;
+    /* A receive that fails, or that Python takes for the end, has brought nothing. */
+    receiver->control_length = 0;
+    receiver->message_flags = 0;
+    receiver->surplus = 0;
+    memset(&message, 0, sizeof message);
+    one.iov_base = receiver->data;
+    one.iov_len = receiver->size;
+    message.msg_iov = receiver->iov != NULL ? receiver->iov : &one;
+    message.msg_iovlen = (uds_iovlen_t)(receiver->iov != NULL ? receiver->iovcnt : 1);
+    if (receiver->control_size > 0) {
+        message.msg_control = receiver->control;
+        message.msg_controllen = (uds_controllen_t)receiver->control_size;
+    }
+    if (receiver->name != NULL) {
+        uds_name_prepare(receiver->name);
+        message.msg_name = &receiver->name->address;
+        message.msg_namelen = receiver->name->length;
+    }
+#if UDS_HAS_ATOMIC_CLOEXEC
+    flags |= MSG_CMSG_CLOEXEC;
+#endif
+#if !UDS_HAS_TRUNC_LENGTH
+    flags &= ~MSG_TRUNC;
+#endif
+    result = uds_recvmsg(fd, &message, flags);
+    if (result >= 0) {
+        receiver->control_length = receiver->control_size > 0 ? (size_t)message.msg_controllen : 0;
+        receiver->surplus =
+            uds_control_claim(receiver->control, receiver->control_length, receiver->fds, receiver->most);
+#if UDS_HAS_ATOMIC_CLOEXEC
+        message.msg_flags &= ~MSG_CMSG_CLOEXEC;
+#endif
+        receiver->message_flags = message.msg_flags;
+        if (receiver->name != NULL) {
+            receiver->name->length = message.msg_namelen;
+            uds_name_clamp(receiver->name);
+        }
+#if !UDS_HAS_TRUNC_LENGTH
+        if (message.msg_flags & MSG_TRUNC)
+            result++;
+#endif
+    }
+    else if (receiver->name != NULL)
+        receiver->name->length = 0;
+    uds_handle_leave(receiver->handle);
+    return result;
+}
+
+#endif

@@ -1,0 +1,8 @@
+/* Sending.  MSG_NOSIGNAL is added to every send that takes a handle. */
+ssize_t uds_handle_send(struct uds_handle *handle, const void *data, size_t size, int flags);
+ssize_t uds_handle_sendto(struct uds_handle *handle, const void *data, size_t size, int flags,
+                          const struct sockaddr_un *address, socklen_t length);
+ssize_t uds_handle_sendmsg(struct uds_handle *handle, const struct msghdr *message, int flags);
+ssize_t uds_handle_send_fds(struct uds_handle *handle, const void *data, size_t size, int flags,
+                            const struct sockaddr_un *address, socklen_t length,
+                            const int *fds, struct uds_handle **owners, int count);

@@ -1,0 +1,36 @@
+/* The system's headers, and the names that the compiler gives to the integer types of its structs.
+
+   Rule: the feature macros (_GNU_SOURCE and its like) come from the command line, because Python.h has
+   already read the system's headers when this text begins. */
+#ifndef UDS_TYPES_C
+#define UDS_TYPES_C
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef __typeof__(((struct msghdr *)0)->msg_iovlen) uds_iovlen_t;
+typedef __typeof__(((struct msghdr *)0)->msg_controllen) uds_controllen_t;
+typedef __typeof__(((struct cmsghdr *)0)->cmsg_len) uds_cmsglen_t;
+
+/* Each file also compiles alone, where not every function of the files that it includes is used. */
+#define UDS_FUNCTION static __attribute__((__unused__))
+
+/* The result of a system call: itself, or the negated errno, read before anything else can run. */
+#define UDS_RESULT(call) \
+    __extension__({ __typeof__(call) uds_r = (call); uds_r < 0 ? (__typeof__(call))-errno : uds_r; })
+
+#endif
