@@ -1,0 +1,79 @@
+"""Fixtures and reports for the whole run: the census around every test, and short paths."""
+
+from __future__ import annotations
+
+import collections
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+
+try:
+    import uds_cffi
+except ImportError as error:
+    # The usual cause: `python -m pytest` puts the current folder, with the sources, on sys.path.
+    raise pytest.UsageError(
+        f"the installed uds_cffi cannot be imported ({error}); "
+        "install the package and run `pytest`, not `python -m pytest`"
+    ) from error
+
+import census
+from support import FEATURE_SKIP
+
+
+def pytest_report_header() -> str:
+    """Say which library the run is about."""
+    minimal = bool(uds_cffi.lib.UDS_MINIMAL_BUILD)
+    path = getattr(uds_cffi._lib, "__file__", "unknown")
+    return f"uds_cffi {uds_cffi.__version__}, lib {path}, minimal={minimal}"
+
+
+def pytest_sessionstart() -> None:
+    """Let the interpreter open what it keeps, before the first test is watched."""
+    census.warm_up()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """Fail a test that leaves a descriptor, a thread or a child behind, or closes a foreign one."""
+    before = census.take()
+    yield
+    differences = census.differences(before)
+    if differences:
+        pytest.fail(
+            "the test did not leave things as they were:\n" + "\n".join(differences),
+            pytrace=False,
+        )
+
+
+@pytest.fixture
+def short_dir() -> Iterator[str]:
+    """Make a temporary folder with a short path.
+
+    The name of a socket has about 100 bytes, and pytest's tmp_path may be longer than that.
+    """
+    path = tempfile.mkdtemp(prefix="u", dir="/tmp")
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def socket_path(short_dir: str) -> str:
+    """Name a socket file that does not exist yet."""
+    return os.path.join(short_dir, "s")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End with the list of features that this run could not test, and why."""
+    skipped: collections.Counter[str] = collections.Counter()
+    for report in terminalreporter.stats.get("skipped", ()):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+        reason = reason.partition("Skipped: ")[2] or reason
+        if reason.startswith(FEATURE_SKIP):
+            skipped[reason[len(FEATURE_SKIP) :]] += 1
+    if skipped:
+        terminalreporter.section("features")
+        for reason, count in sorted(skipped.items()):
+            terminalreporter.write_line(f"{reason}: {count} skipped")

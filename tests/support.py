@@ -1,0 +1,243 @@
+"""What several test modules need: features, child processes, threads, and fresh interpreters.
+
+Rule: nothing here waits without an end. A test that would hang fails instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+import uds_cffi
+
+# The checkout or the unpacked source distribution that these tests are part of.
+ROOT = Path(__file__).resolve().parent.parent
+
+# Longer than any test may take, also on a busy machine; reached only by one that hangs.
+PATIENCE = 30.0
+
+# A report of a child stays below what a pipe holds, so that writing it cannot block.
+LONGEST_REPORT = 32 * 1024
+
+# --- Features -----------------------------------------------------------------------------------
+
+# How the summary at the end of a run finds the skips that are about features.
+FEATURE_SKIP = "feature "
+
+
+@functools.cache
+def _features() -> dict[str, Any]:
+    # Every call asks the kernel anew, and the answer does not change during a run.
+    return uds_cffi.features()
+
+
+def supported(feature: str) -> bool:
+    """Tell whether this build and this kernel have a feature; an unknown name is an error."""
+    return bool(_features()[feature].supported)
+
+
+def needs(feature: str) -> pytest.MarkDecorator:
+    """Skip a test where a feature is absent."""
+    return pytest.mark.skipif(not supported(feature), reason=f"{FEATURE_SKIP}{feature} is absent")
+
+
+def lacks(feature: str) -> pytest.MarkDecorator:
+    """Skip a test where a feature is present: the test is about its absence."""
+    return pytest.mark.skipif(supported(feature), reason=f"{FEATURE_SKIP}{feature} is present")
+
+
+# --- Child processes ----------------------------------------------------------------------------
+
+
+class Event:
+    """One thing that happens once, and that another process or thread waits for."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+
+    def set(self) -> None:
+        os.write(self._write, b"!")
+
+    def wait(self, patience: float = PATIENCE) -> None:
+        """Return when the event has happened; it may be waited for several times."""
+        if not _readable(self._read, patience):
+            raise AssertionError(f"the event did not happen within {patience} seconds")
+
+    def close(self) -> None:
+        os.close(self._read)
+        os.close(self._write)
+
+    def __enter__(self) -> Event:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class Child:
+    """A forked process that runs one function and exits.
+
+    The function's exception, or an exit with anything but 0, is raised from `join()` in the
+    parent. Leaving the `with` block joins; after an exception in the block it kills first.
+    """
+
+    def __init__(self, function: Callable[..., object], *arguments: Any) -> None:
+        self._report, write = os.pipe()
+        with warnings.catch_warnings():
+            # Since 3.12 a fork beside threads warns of locks that stay locked in the child. These
+            # children run a few lines of a test and never return to the interpreter's shutdown.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.pid = os.fork()
+        if self.pid == 0:
+            _be_the_child(function, arguments, write)
+        os.close(write)
+        self._joined = False
+
+    def join(self, patience: float = PATIENCE) -> None:
+        """Wait for the child's end and raise what went wrong in it."""
+        if self._joined:
+            return
+        # Readable when the child has reported, and also when it died without a word.
+        in_time = _readable(self._report, patience)
+        if not in_time:
+            os.kill(self.pid, signal.SIGKILL)
+        status, text = self._reap()
+        if not in_time:
+            raise AssertionError(f"the child did not end within {patience} seconds")
+        if status != 0:
+            raise AssertionError(f"the child {_describe(status)}\n{text}")
+
+    def kill(self, signal_number: int = signal.SIGKILL) -> None:
+        """Kill the child and reap it, whatever it was doing."""
+        if not self._joined:
+            os.kill(self.pid, signal_number)
+            self._reap()
+
+    def _reap(self) -> tuple[int, str]:
+        self._joined = True
+        try:
+            _, status = os.waitpid(self.pid, 0)
+            os.set_blocking(self._report, False)
+            # A process that the child left behind may hold the pipe open: read what is there.
+            with contextlib.suppress(BlockingIOError):
+                return status, os.read(self._report, LONGEST_REPORT).decode()
+            return status, ""
+        finally:
+            os.close(self._report)
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, exc_type: object, *exc_info: object) -> None:
+        if exc_type is None:
+            self.join()
+        else:
+            self.kill()
+
+
+def run_child(function: Callable[..., object], *arguments: Any) -> None:
+    """Run a function in a forked process, to its end."""
+    with Child(function, *arguments):
+        pass
+
+
+def _be_the_child(function: Callable[..., object], arguments: tuple[Any, ...], write: int) -> None:
+    code = 1
+    try:
+        function(*arguments)
+        os.write(write, b"done")
+        code = 0
+    except BaseException:
+        os.write(write, traceback.format_exc().encode("utf-8", "replace")[-LONGEST_REPORT:])
+    finally:
+        # Never return into pytest, which the parent goes on running.
+        os._exit(code)
+
+
+def _describe(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return f"was killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"exited with {os.WEXITSTATUS(status)}"
+
+
+def _readable(fd: int, patience: float) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(patience * 1000))
+
+
+# --- Threads ------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def in_thread(function: Callable[..., Any], *arguments: Any) -> Iterator[list[Any]]:
+    """Run a function in a thread beside the `with` block, and join the thread at the block's end.
+
+    Yields a list that holds the function's result once the block is left. What the function
+    raises is raised from the block.
+    """
+    outcome: list[Any] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(function(*arguments))
+        except BaseException as error:
+            failure.append(error)
+
+    # A daemon, so that a thread which hangs makes its test fail and not the whole run hang.
+    thread = threading.Thread(target=run, name=f"test {function!r}", daemon=True)
+    thread.start()
+    try:
+        yield outcome
+    finally:
+        thread.join(PATIENCE)
+    if thread.is_alive():
+        raise AssertionError(f"the thread did not end within {PATIENCE} seconds")
+    if failure:
+        raise failure.pop()
+
+
+def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Look again and again until a condition holds.
+
+    Only for what no descriptor and no lock announces, for example that a thread sleeps in a call.
+    """
+    end = time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"still not so after {patience} seconds: {condition!r}")
+        time.sleep(0.001)
+
+
+# --- Fresh interpreters -------------------------------------------------------------------------
+
+
+def python(*arguments: str, **options: Any) -> str:
+    """Run the interpreter in isolated mode and return what it prints; a failure shows its stderr.
+
+    Isolated, because otherwise the current folder comes first on sys.path, and the package's
+    sources would be imported instead of the installed package.
+    """
+    import subprocess
+
+    options.setdefault("timeout", PATIENCE * 4)
+    done = subprocess.run([sys.executable, "-I", *arguments], capture_output=True, text=True, check=False, **options)
+    if done.returncode != 0:
+        raise AssertionError(
+            f"python {' '.join(arguments)} exited with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
+    return done.stdout

@@ -1,0 +1,258 @@
+"""The house rules that a machine can check, on the source of the installed package.
+
+To add a module, give it a rank in LAYERS. To let one touch C memory, add it to IMPORT_LIB, which
+is the whole truth about that.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import support
+
+import uds_cffi
+
+# A module imports from lower ranks only, so there are no cycles either. What `if TYPE_CHECKING`
+# guards never runs and is free.
+LAYERS = {
+    # What C offers, and what needs nothing.
+    "_lib": 0,
+    "errors": 1,
+    "streamfile": 1,
+    "values": 1,
+    # Typed calls, and what is made of them alone.
+    "calls": 2,
+    "address": 3,
+    "flags": 3,
+    "owner": 3,
+    "results": 3,
+    "naming": 4,
+    "probes": 3,
+    "waiting": 3,
+    "fd": 4,
+    "features": 4,
+    # Messages and what they carry.
+    "credentials": 5,
+    "message": 5,
+    "receiver": 5,
+    "options": 5,
+    "control": 6,
+    "ancillary": 7,
+    # What all sockets share, then what some share.
+    "base": 7,
+    "connected": 8,
+    "listener": 8,
+    "sending": 9,
+    "receiving": 10,
+    "packet": 11,
+    # The sockets, the package, and its programs.
+    "datagram": 12,
+    "seqpacket": 12,
+    "stream": 12,
+    "__init__": 13,
+    "demo": 14,
+    "report": 14,
+    "__main__": 15,
+}
+
+# Only these hold C memory. The package itself only re-exports `ffi` and `lib`.
+IMPORT_LIB = {"__init__", "address", "ancillary", "calls", "control", "message", "naming", "probes", "receiver"}
+
+# What only costs time when the package is loaded, and drags in more.
+TOO_HEAVY_TO_LOAD = {
+    "asyncio",
+    "cffi",
+    "dataclasses",
+    "enum",
+    "inspect",
+    "pycparser",
+    "socket",
+    "typing",
+}
+
+# The compiler knows the platform; Python asks the capability table.
+PLATFORM_TESTS = {
+    ("os", "name"),
+    ("os", "uname"),
+    ("platform", "machine"),
+    ("platform", "release"),
+    ("platform", "system"),
+    ("platform", "uname"),
+    ("sys", "getwindowsversion"),
+    ("sys", "platform"),
+    ("sysconfig", "get_platform"),
+}
+
+LONGEST_FILE = 400
+
+PACKAGE = Path(uds_cffi.__file__).parent
+TREES = {path.stem: ast.parse(path.read_text(encoding="utf-8"), path.name) for path in sorted(PACKAGE.glob("*.py"))}
+MODULES = sorted(TREES)
+
+
+class Import(NamedTuple):
+    imported: str
+    line: int
+
+
+def nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield each node that can run."""
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.If) and is_type_checking(child.test):
+            for other in child.orelse:
+                yield other
+                yield from nodes(other)
+        else:
+            yield child
+            yield from nodes(child)
+
+
+def is_type_checking(test: ast.expr) -> bool:
+    return getattr(test, "id", getattr(test, "attr", None)) == "TYPE_CHECKING"
+
+
+def imports_of(module: str) -> list[Import]:
+    """Return what a module imports from the package, wherever in the module it does so."""
+    found = []
+    for node in nodes(TREES[module]):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                package, _, inner = name.name.partition(".")
+                if package == "uds_cffi":
+                    found.append(Import(inner or "__init__", node.lineno))
+        elif isinstance(node, ast.ImportFrom):
+            package, _, inner = (node.module or "").partition(".")
+            if node.level == 1:
+                inner = node.module or ""
+            elif package != "uds_cffi":
+                continue
+            # `from . import calls` names modules; `from . import OwnedFd` names the package's own.
+            names = [inner] if inner else [n.name if n.name in LAYERS else "__init__" for n in node.names]
+            found += [Import(name, node.lineno) for name in names]
+    return found
+
+
+def attributes(module: str) -> Iterator[tuple[str, str, int]]:
+    """Yield every `name.attribute` of a module, also in the form `from name import attribute`."""
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield node.value.id, node.attr, node.lineno
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            for name in node.names:
+                yield node.module or "", name.name, node.lineno
+
+
+def test_every_module_has_a_rank():
+    """The table of layers names exactly the modules that exist."""
+    assert set(TREES) | {"_lib"} == set(LAYERS)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module):
+    """A module imports from lower layers only, also inside of its functions."""
+    wrong = [
+        f"line {line} imports {imported}" for imported, line in imports_of(module) if LAYERS[imported] >= LAYERS[module]
+    ]
+
+    assert wrong == []
+
+
+def test_only_rooms_with_c_memory_import_lib():
+    """The compiled module is imported by exactly the modules in the list."""
+    importers = {m for m in MODULES if any(i.imported == "_lib" for i in imports_of(m))}
+
+    assert importers == IMPORT_LIB
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_platform_is_tested_in_python(module):
+    """No module asks for the name of the system, the machine or the kernel."""
+    found = [f"line {at}: {a}.{b}" for a, b, at in attributes(module) if (a, b) in PLATFORM_TESTS]
+
+    assert found == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_errno_is_never_read_late(module):
+    """No module reads `ffi.errno`, which a signal handler may have overwritten."""
+    found = [f"line {at}" for a, b, at in attributes(module) if (a, b) == ("ffi", "errno")]
+
+    assert found == []
+
+
+def python_files() -> list[Path]:
+    beside = [support.ROOT / "build_ffi.py", support.ROOT / "setup.py"]
+    return [*PACKAGE.glob("*.py"), *sorted((support.ROOT / "tests").rglob("*.py")), *beside]
+
+
+@pytest.mark.parametrize("path", python_files(), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_files_are_short(path):
+    """No Python file is longer than a reader can hold in mind."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+
+
+def test_public_names_exist():
+    """`__all__` names nothing twice, and each name is there. The linter keeps its order."""
+    assert sorted(uds_cffi.__all__) == sorted(set(uds_cffi.__all__))
+    assert [name for name in uds_cffi.__all__ if not hasattr(uds_cffi, name)] == []
+
+
+def public_things() -> Iterator[tuple[str, object]]:
+    """Yield every public class and function, and every public method of the classes."""
+    for name in uds_cffi.__all__:
+        thing = getattr(uds_cffi, name)
+        if inspect.isclass(thing):
+            yield name, thing
+            for base in thing.__mro__:
+                if base.__module__.startswith("uds_cffi"):
+                    for inner, member in vars(base).items():
+                        member = getattr(member, "__func__", member)
+                        described = inspect.isfunction(member) or isinstance(member, property)
+                        if described and not inner.startswith("_"):
+                            yield f"{name}.{inner}", getattr(thing, inner)
+        elif inspect.isfunction(thing):
+            yield name, thing
+
+
+def test_public_things_are_documented():
+    """Every public class, function, method and property says what it is."""
+    silent = {name for name, thing in public_things() if not inspect.getdoc(thing)}
+
+    assert silent == set()
+
+
+def test_public_things_name_their_public_home():
+    """A public class or function can be pickled and found under its module and name."""
+    lost = [
+        name
+        for name, thing in public_things()
+        if "." not in name and getattr(importlib.import_module(thing.__module__), thing.__name__, None) is not thing
+    ]
+
+    assert lost == []
+
+
+def test_loading_is_light():
+    """Importing the package loads none of the modules that are slow to load."""
+    # Without `site`, so that nothing in the list is loaded beforehand for other reasons. An editable
+    # install leaves the package elsewhere than cffi's backend.
+    folders = [str(PACKAGE.parent), sysconfig.get_path("platlib")]
+    loaded = support.python(
+        "-S",
+        "-c",
+        "import sys\n"
+        f"sys.path[:0] = {folders!r}\n"
+        "before = set(sys.modules)\n"
+        "import uds_cffi\n"
+        "print(*sorted(set(sys.modules) - before))",
+    ).split()
+
+    assert "uds_cffi._lib" in loaded
+    assert TOO_HEAVY_TO_LOAD & {name.partition(".")[0] for name in loaded} == set()

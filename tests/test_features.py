@@ -1,0 +1,184 @@
+"""The capability table: what this build declares, and what the running kernel does.
+
+Rule: each row is compared with a second opinion: the constants of the build, or the standard library's own sockets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import platform
+import socket
+import threading
+
+import pytest
+import support
+
+from uds_cffi import Feature, FeatureUnavailable, UnixListener, features, lib
+from uds_cffi.features import require
+
+DECLARED = {
+    "seqpacket": lib.UDS_HAS_SEQPACKET,
+    "abstract_addresses": lib.UDS_HAS_ABSTRACT,
+    "atomic_cloexec": lib.UDS_HAS_ATOMIC_CLOEXEC,
+    "packet_length": lib.UDS_HAS_TRUNC_LENGTH,
+    "packet_end": lib.UDS_HAS_PACKET_END,
+    "credentials": lib.UDS_HAS_CREDENTIALS,
+    "peer_credentials": lib.UDS_HAS_PEER_CREDENTIALS,
+    "peer_groups": lib.UDS_HAS_PEER_GROUPS,
+    "peer_security_context": lib.UDS_HAS_PEER_SECURITY,
+    "pass_rights": lib.UDS_HAS_PASSRIGHTS,
+    "peek_offset": lib.UDS_HAS_PEEK_OFF,
+}
+
+rows = pytest.mark.parametrize("name", DECLARED)
+
+IS_LINUX = platform.system() == "Linux"
+SO_PASSRIGHTS = 83
+SO_PEERSEC = 31
+SO_PEERGROUPS = 59
+
+
+def test_rows_are_known():
+    """The table has a row for each capability, in a fixed order, and each row knows its name."""
+    table = features()
+    assert list(table) == list(DECLARED)
+    for name, row in table.items():
+        assert type(row) is Feature
+        assert row.name == name
+        assert row.description.endswith(".")
+        assert len(row.description) > 20
+
+
+@rows
+def test_declared_is_what_was_built(name):
+    """The first column is what the compiled module says."""
+    row = features()[name]
+    assert row.declared is bool(DECLARED[name])
+
+
+@rows
+def test_columns_agree(name):
+    """What is supported is declared and needs no reason; what is not has one of the three reasons."""
+    row = features()[name]
+    assert type(row.supported) is bool
+    if row.supported:
+        assert row.declared
+        assert row.reason == ""
+    elif not row.declared:
+        assert row.reason == "not built"
+    else:
+        assert row.reason in ("kernel", "no security module")
+
+
+@pytest.mark.skipif(not lib.UDS_MINIMAL_BUILD, reason=f"{support.FEATURE_SKIP}minimal_build is absent")
+def test_minimal_build_declares_nothing():
+    """In the minimal build every capability is absent."""
+    assert not any(row.declared or row.supported for row in features().values())
+
+
+@pytest.mark.skipif(
+    bool(lib.UDS_MINIMAL_BUILD) or not IS_LINUX, reason=f"{support.FEATURE_SKIP}minimal_build is present"
+)
+def test_whole_build_declares_everything_on_linux():
+    """On Linux every capability is built in, however old the headers are."""
+    assert all(row.declared for row in features().values())
+
+
+def kernel_takes(option: int, value: int) -> bool:
+    with socket.socket(socket.AF_UNIX) as sock:
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, option, value)
+        except OSError as error:
+            return error.errno != errno.ENOPROTOOPT
+        return True
+
+
+def kernel_gives(option: int) -> bool:
+    left, right = socket.socketpair(socket.AF_UNIX)
+    with left, right:
+        try:
+            left.getsockopt(socket.SOL_SOCKET, option, 1024)
+        except OSError as error:
+            return error.errno == errno.ERANGE
+        return True
+
+
+@pytest.mark.skipif(
+    bool(lib.UDS_MINIMAL_BUILD) or not IS_LINUX, reason=f"{support.FEATURE_SKIP}minimal_build is present"
+)
+def test_supported_is_what_the_kernel_does():
+    """The second column agrees with what the standard library's sockets meet on this kernel."""
+    table = features()
+    assert table["pass_rights"].supported is kernel_takes(SO_PASSRIGHTS, 1)
+    assert table["peer_groups"].supported is kernel_gives(SO_PEERGROUPS)
+    assert table["peer_security_context"].supported is kernel_gives(SO_PEERSEC)
+    # These are as old as the oldest kernel that the interpreters run on.
+    for name in ("seqpacket", "abstract_addresses", "atomic_cloexec", "packet_length", "credentials"):
+        assert table[name].supported
+    for name in ("packet_end", "peer_credentials", "peek_offset"):
+        assert table[name].supported
+
+
+def test_rows_are_tuples():
+    """A row is a named tuple, so it equals the plain one."""
+    row = Feature("x", True, False, "kernel", "What it is.")
+    assert row == ("x", True, False, "kernel", "What it is.")
+    assert row._asdict()["reason"] == "kernel"
+
+
+def test_each_call_asks_anew():
+    """The table is made anew by each call: changing one changes no other."""
+    one = features()
+    one.clear()
+    assert list(features()) == list(DECLARED)
+
+
+@rows
+def test_require(name):
+    """``require`` is silent where the build has the feature, and raises where it does not."""
+    if DECLARED[name]:
+        assert require(name) is None
+    else:
+        with pytest.raises(FeatureUnavailable) as caught:
+            require(name)
+        assert (caught.value.feature, caught.value.reason) == (name, "not built")
+        assert caught.value.errno == errno.ENOSYS
+
+
+def test_unknown_feature():
+    """A name without a row is an error of the caller."""
+    with pytest.raises(KeyError):
+        require("unheard_of")
+
+
+def without_descriptors() -> None:
+    import resource
+
+    last = os.dup(0)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (last + 1, last + 1))
+    with contextlib.suppress(OSError):
+        while True:
+            os.dup(0)
+    for row in features().values():
+        assert not row.supported
+        assert row.reason == ("kernel" if row.declared else "not built")
+
+
+def test_probes_never_raise():
+    """A process that may open nothing more gets a table nevertheless."""
+    support.run_child(without_descriptors)
+
+
+def test_table_in_many_threads(socket_path):
+    """Asking in several threads at once, beside a server, gives each the same table."""
+    expected = features()
+    seen = []
+    with UnixListener.bind(socket_path):
+        threads = [threading.Thread(target=lambda: seen.append(features())) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert seen == [expected] * 4

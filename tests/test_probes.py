@@ -1,0 +1,148 @@
+"""Probes: each does the thing on sockets of its own, and believes only what came of it.
+
+Rule: a kernel that accepts an option and ignores it is "kernel", not supported.  Such kernels are played here by a pair
+that loses what a real one does.
+"""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+import support
+
+from uds_cffi import calls, features, lib, probes
+
+NAMES = tuple(features())
+
+rows = pytest.mark.parametrize("name", NAMES)
+
+
+def probe(name: str) -> str:
+    return getattr(probes, name)()
+
+
+@rows
+def test_probe_is_the_row(name):
+    """Where a capability is declared, the table says what its probe returns."""
+    row = features()[name]
+    if row.declared:
+        assert probe(name) == row.reason
+
+
+@rows
+def test_probe_says_what_it_does(name):
+    """Each probe has a name and a sentence."""
+    function = getattr(probes, name)
+    assert function.__name__ == name
+    assert function.__doc__.endswith(".")
+
+
+@rows
+def test_probe_without_sockets(name, monkeypatch):
+    """When no pair can be made, the answer is "kernel"."""
+    monkeypatch.setattr(calls, "open_pair", lambda one, two, kind, nonblocking: -errno.EPROTONOSUPPORT)
+    assert probe(name) == "kernel"
+
+
+@pytest.mark.parametrize("name", ["credentials", "pass_rights", "peek_offset"])
+def test_probe_of_an_unknown_option(name, monkeypatch):
+    """A kernel that does not know the option has not got the feature."""
+    monkeypatch.setattr(probes._Pair, "set", lambda pair, option, value: False)
+    assert probe(name) == "kernel"
+
+
+@pytest.mark.parametrize("name", ["credentials", "pass_rights", "peek_offset"])
+def test_probe_of_an_ignored_option(name, monkeypatch):
+    """A kernel that accepts the option and ignores it has not got the feature either."""
+    monkeypatch.setattr(probes._Pair, "set", lambda pair, option, value: True)
+    assert probe(name) == "kernel"
+
+
+@pytest.mark.parametrize("name", ["atomic_cloexec", "credentials", "packet_length", "packet_end", "peek_offset"])
+def test_probe_whose_message_is_lost(name, monkeypatch):
+    """A probe whose message does not arrive does not find the feature."""
+    monkeypatch.setattr(probes._Pair, "send", lambda pair, data, fds=None: -errno.EPERM)
+    assert probe(name) == "kernel"
+
+
+@support.needs("pass_rights")
+def test_pass_rights_needs_the_refusal(monkeypatch):
+    """Only the refusal of the sender shows that descriptors are refused."""
+    monkeypatch.setattr(probes._Pair, "send", lambda pair, data, fds=None: 1)
+    assert probe("pass_rights") == "kernel"
+
+
+@support.needs("seqpacket")
+def test_seqpacket_needs_the_boundaries(monkeypatch):
+    """Packets that arrive as one are no packets."""
+    monkeypatch.setattr(calls, "recv_packet", lambda handle, data, size, flags: 3)
+    assert probe("seqpacket") == "kernel"
+
+
+@support.needs("packet_end")
+def test_packet_end_needs_both_answers(monkeypatch):
+    """A kernel that says "a packet is waiting" whatever is the case cannot tell the end."""
+    monkeypatch.setattr(calls, "packet_waiting", lambda handle: 1)
+    assert probe("packet_end") == "kernel"
+
+
+@support.needs("peer_groups")
+@pytest.mark.parametrize("answer", [-errno.ENOPROTOOPT, [2**32 - 2]], ids=["unknown", "wrong"])
+def test_peer_groups_are_compared(answer, monkeypatch):
+    """Groups that are not this process's are not the peer's."""
+    monkeypatch.setattr(calls, "peer_groups", lambda handle: answer)
+    assert probe("peer_groups") == "kernel"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"label", ""),
+        (-errno.ENOPROTOOPT, "no security module"),
+        (-errno.EINVAL, "kernel"),
+    ],
+)
+def test_security_module_and_kernel_are_told_apart(answer, reason, monkeypatch):
+    """An unknown option means that no security module labels sockets; any other error is the kernel's."""
+    monkeypatch.setattr(calls, "peer_security", lambda handle: answer)
+    assert probe("peer_security_context") == reason
+
+
+@support.needs("abstract_addresses")
+@pytest.mark.parametrize("nth", [1, 2])
+def test_abstract_addresses_without_a_socket(nth, monkeypatch):
+    """A socket that cannot be made has no address."""
+    made = []
+    real = calls.open_socket
+
+    def open_socket(handle: object, kind: int, nonblocking: int) -> int:
+        made.append(kind)
+        return -errno.EMFILE if len(made) == nth else real(handle, kind, nonblocking)
+
+    monkeypatch.setattr(calls, "open_socket", open_socket)
+    assert probe("abstract_addresses") == "kernel"
+    assert len(made) == nth
+
+
+@support.needs("abstract_addresses")
+@pytest.mark.parametrize("answer", [0, -errno.EINVAL])
+def test_abstract_addresses_of_another_kind(answer, monkeypatch):
+    """Where binding to no name is refused, or gives no abstract one, there are none."""
+
+    class Lib:
+        def __getattr__(self, name: str) -> object:
+            return (lambda *arguments: answer) if name == "uds_handle_bind" else getattr(lib, name)
+
+    monkeypatch.setattr(probes, "lib", Lib())
+    assert probe("abstract_addresses") == "kernel"
+
+
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
+def test_nothing_received_is_nothing(kind):
+    """Receiving where nothing was sent finds no control messages."""
+    pair = probes._Pair()
+    assert calls.open_pair(pair.one, pair.two, getattr(lib, kind), 1) == 0
+    assert pair.receive() == []
+    pair.close()
+    pair.close()

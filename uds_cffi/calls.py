@@ -1,0 +1,240 @@
+"""Typed functions over the compiled library.
+
+Rules: a function here returns its result or ``-errno``, exactly as C does; ``check`` turns a negative result into an
+exception.  The functions of the hot path are the compiled functions themselves, under the names that the rooms above
+use.  The constants are plain ints; one that this system lacks is -1, and nothing hands it to the kernel.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from ._lib import ffi, lib
+from .errors import error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._lib import CData
+
+NULL = ffi.NULL
+
+TRUNC_LENGTH = bool(lib.UDS_HAS_TRUNC_LENGTH)
+PACKET_END = bool(lib.UDS_HAS_PACKET_END)
+SOCK_STREAM: int = lib.SOCK_STREAM
+SOCK_DGRAM: int = lib.SOCK_DGRAM
+SOCK_SEQPACKET: int = lib.SOCK_SEQPACKET
+SOMAXCONN: int = lib.SOMAXCONN
+IOV_MAX: int = lib.IOV_MAX
+SCM_MAX_FD: int = lib.UDS_SCM_MAX_FD
+SHUT_RD: int = lib.SHUT_RD
+SHUT_WR: int = lib.SHUT_WR
+SHUT_RDWR: int = lib.SHUT_RDWR
+MSG_PEEK: int = lib.MSG_PEEK
+MSG_WAITALL: int = lib.MSG_WAITALL
+MSG_DONTWAIT: int = lib.MSG_DONTWAIT
+MSG_TRUNC: int = lib.MSG_TRUNC
+MSG_CTRUNC: int = lib.MSG_CTRUNC
+MSG_EOR: int = lib.MSG_EOR
+MSG_NOSIGNAL: int = lib.MSG_NOSIGNAL
+MSG_CMSG_CLOEXEC: int = lib.MSG_CMSG_CLOEXEC
+SOL_SOCKET: int = lib.SOL_SOCKET
+SO_ERROR: int = lib.SO_ERROR
+SO_SNDBUF: int = lib.SO_SNDBUF
+SO_RCVBUF: int = lib.SO_RCVBUF
+SO_PASSCRED: int = lib.SO_PASSCRED
+SO_PASSRIGHTS: int = lib.SO_PASSRIGHTS
+SO_PEEK_OFF: int = lib.SO_PEEK_OFF
+SO_RCVTIMEO: int = lib.SO_RCVTIMEO
+SO_SNDTIMEO: int = lib.SO_SNDTIMEO
+SCM_RIGHTS: int = lib.SCM_RIGHTS
+POLLIN: int = lib.POLLIN
+POLLOUT: int = lib.POLLOUT
+# The events that say that nothing more will come, whatever else poll(2) promises.
+HANGUP: int = lib.POLLHUP | (lib.POLLRDHUP if lib.UDS_HAS_POLLRDHUP else 0)
+
+adopt = lib.uds_handle_adopt
+close = lib.uds_handle_close
+detach = lib.uds_handle_detach
+move = lib.uds_handle_move
+hand_over = lib.uds_handle_open
+fileno = lib.uds_handle_fileno
+running = lib.uds_handle_users
+open_socket = lib.uds_handle_socket
+open_pair = lib.uds_handle_socketpair
+dup = lib.uds_handle_dup
+dup_number = lib.uds_handle_dup_number
+listen = lib.uds_handle_listen
+shutdown = lib.uds_handle_shutdown
+wait = lib.uds_handle_wait
+get_nonblocking = lib.uds_handle_get_nonblocking
+set_nonblocking = lib.uds_handle_set_nonblocking
+set_timeout = lib.uds_handle_set_timeout
+unread_bytes = lib.uds_handle_unread_bytes
+mode = lib.uds_handle_mode
+fds_number = lib.uds_fds_number
+fds_take = lib.uds_fds_take
+fds_move = lib.uds_fds_move
+fds_close = lib.uds_fds_close
+send = lib.uds_handle_send
+recv = lib.uds_handle_recv
+recv_packet = lib.uds_handle_recv_packet
+receive = lib.uds_receive
+receive_packet = lib.uds_receive_packet
+receive_message = lib.uds_receive_message
+packet_length = lib.uds_handle_packet_length
+packet_waiting = lib.uds_handle_packet_waiting
+
+_HANDLE = ffi.typeof("struct uds_handle *")
+_FDS = ffi.typeof("struct uds_fds *")
+_INTS = ffi.typeof("int[]")
+
+# In the child of a fork the calls that other threads were making do not exist.
+os.register_at_fork(after_in_child=lib.uds_after_fork_in_child)
+
+
+# A signal handler that raises just as __del__ begins aborts it before its first line, and Python only reports that.
+# The memory of a handle is therefore freed by C, which closes what is left in it: no bytecode runs in between.  It is
+# the backstop behind close() and __del__, and nothing relies on when it happens.
+
+
+def new_handle() -> CData:
+    """Make an empty handle.  Whoever holds it owns the descriptor that a call puts into it."""
+    return ffi.gc(ffi.new(_HANDLE), lib.uds_handle_close)
+
+
+def new_fds() -> CData:
+    """Make empty slots for received descriptors.  Whoever holds them owns what a call puts into them."""
+    return ffi.gc(ffi.new(_FDS), lib.uds_fds_close)
+
+
+def check(result: int, address: object = None) -> int:
+    """Return a result that is no error, or raise the error."""
+    if result < 0:
+        raise error(-result, address)
+    return result
+
+
+def readable(data: Any) -> CData:
+    """Export a contiguous bytes-like object for reading, as a context manager with ``len()`` in bytes."""
+    view = memoryview(data)
+    if not view.c_contiguous:
+        raise BufferError("the data is not contiguous")
+    if not view.nbytes:
+        return ffi.from_buffer(b"")
+    return ffi.from_buffer(view.cast("B") if view.ndim != 1 or view.itemsize != 1 else view)
+
+
+def writable(buffer: Any) -> CData:
+    """Export a contiguous writable buffer, as a context manager with ``len()`` in bytes."""
+    view = memoryview(buffer)
+    if view.readonly:
+        raise TypeError(f"a writable bytes-like object is needed, not {type(buffer).__name__}")
+    return readable(view)
+
+
+def fds_detach(fds: CData) -> list[int]:
+    """Take all numbers that are left in the slots; from now on the caller owns them."""
+    numbers = ffi.new(_INTS, SCM_MAX_FD)
+    count = lib.uds_fds_detach(fds, numbers)
+    return ffi.unpack(numbers, count) if count else []
+
+
+def describe(number: int) -> tuple[int, int, bool]:
+    """Return domain, type and listening state of a socket; raise OSError (ENOTSOCK, EBADF) for anything else."""
+    if not 0 <= number < 2**31:
+        raise error(errno.EBADF)
+    description = ffi.new("struct uds_description *")
+    check(lib.uds_describe(number, description))
+    return description.domain, description.type, bool(description.listening)
+
+
+def describe_held(handle: CData) -> tuple[int, int, bool]:
+    """Return the same for the descriptor of a handle."""
+    description = ffi.new("struct uds_description *")
+    check(lib.uds_handle_describe(handle, description))
+    return description.domain, description.type, bool(description.listening)
+
+
+def is_unix(domain: int) -> bool:
+    """Whether this address family is AF_UNIX."""
+    return domain == lib.AF_UNIX
+
+
+def readlink(handle: CData) -> str | None:
+    """Return what the system calls the open file (``/proc/self/fd``), or None where it has no such place."""
+    target = ffi.new("char[]", 64)
+    size = lib.uds_handle_readlink(handle, target, 64)
+    return ffi.unpack(target, size).decode("ascii", "replace") if size >= 0 else None
+
+
+def getsockopt(handle: CData, level: int, name: int, size: int) -> bytes:
+    """Return the value of an option, at most ``size`` bytes."""
+    value = ffi.new("unsigned char[]", max(size, 1))
+    length = ffi.new("socklen_t *", size)
+    check(lib.uds_handle_getsockopt(handle, level, name, value, length))
+    return bytes(ffi.buffer(value, min(length[0], size)))
+
+
+def getsockopt_int(handle: CData, level: int, name: int) -> int:
+    """Return the value of an option that is a C int."""
+    value = ffi.new("int *")
+    length = ffi.new("socklen_t *", ffi.sizeof("int"))
+    check(lib.uds_handle_getsockopt(handle, level, name, value, length))
+    return int(value[0])
+
+
+def setsockopt(handle: CData, level: int, name: int, value: bytes) -> None:
+    """Set an option to bytes."""
+    check(lib.uds_handle_setsockopt(handle, level, name, value, len(value)))
+
+
+def setsockopt_int(handle: CData, level: int, name: int, value: int) -> None:
+    """Set an option that is a C int."""
+    number = ffi.new("int *", value)
+    check(lib.uds_handle_setsockopt(handle, level, name, number, ffi.sizeof("int")))
+
+
+def get_timeout(handle: CData, name: int) -> int:
+    """Return SO_RCVTIMEO or SO_SNDTIMEO in microseconds, 0 for none."""
+    value = ffi.new("int64_t *")
+    check(lib.uds_handle_get_timeout(handle, name, value))
+    return int(value[0])
+
+
+def peer_credentials(handle: CData) -> tuple[int | None, int | None, int | None]:
+    """Return pid, effective uid and effective gid of the peer, None for what the system does not say."""
+    peer = ffi.new("struct uds_peer *")
+    check(lib.uds_handle_peer_credentials(handle, peer))
+    present = peer.present
+    return (
+        peer.pid if present & lib.UDS_PEER_PID else None,
+        peer.euid if present & lib.UDS_PEER_UID else None,
+        peer.egid if present & lib.UDS_PEER_GID else None,
+    )
+
+
+def _resized(function: Any, ctype: str, handle: CData, room: int) -> Any:
+    """Call a function that reports how much it has, with more room until everything fits."""
+    while True:
+        memory = ffi.new(ctype, room)
+        needed = function(handle, memory, room)
+        if needed < 0:
+            return needed
+        if needed <= room:
+            return ffi.unpack(memory, needed) if needed else ffi.unpack(memory, 0)
+        room = needed
+
+
+def peer_groups(handle: CData) -> list[int] | int:
+    """Return the peer's supplementary groups, or -errno."""
+    groups: list[int] | int = _resized(lib.uds_handle_peer_groups, "gid_t[]", handle, 64)
+    return groups
+
+
+def peer_security(handle: CData) -> bytes | int:
+    """Return the peer's security label as the module gives it, or -errno."""
+    label: bytes | int = _resized(lib.uds_handle_peer_security, "char[]", handle, 256)
+    return label

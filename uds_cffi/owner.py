@@ -1,0 +1,94 @@
+"""One descriptor, one owner.
+
+Rules:
+- The owner exists before the system call: C writes the number into the handle that this object already holds.
+- A closed object has forgotten its number.  A call that is running in another thread finishes on the number it
+  began with, and the last of them closes it.
+- Nothing relies on the garbage collector; ``__del__`` warns, and closes what was forgotten.
+"""
+
+from __future__ import annotations
+
+import errno
+import warnings
+
+from . import calls
+from .calls import check
+from .values import Closing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from typing_extensions import Self
+
+    from ._lib import CData
+
+
+def refuse_copy(self: object) -> NoReturn:
+    """Stand as ``__getstate__`` in classes that own descriptors: neither pickle nor copy makes a second owner."""
+    raise TypeError(f"cannot pickle or copy {type(self).__name__}: a descriptor has one owner, in one process")
+
+
+class Owner(Closing):
+    """Base of everything that owns one descriptor."""
+
+    __slots__ = ("__weakref__", "_handle")
+
+    _handle: CData
+
+    @classmethod
+    def _empty(cls) -> Self:
+        """Make an object that owns nothing yet, for a call to fill."""
+        self = cls.__new__(cls)
+        self._handle = calls.new_handle()
+        return self
+
+    def fileno(self) -> int:
+        """Return the descriptor's number, or -1 when it is closed.  It stays owned by this object."""
+        return calls.fileno(self._handle)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the object was closed or gave its descriptor away (bool)."""
+        return calls.fileno(self._handle) < 0
+
+    def close(self) -> None:
+        """Close the descriptor; closing twice changes nothing.
+
+        A call that is running in another thread is not woken: it finishes first, and then the number is closed.
+        Later calls raise OSError (EBADF).  To wake a blocked call, ``shutdown()`` a socket before closing it.
+
+        Raises:
+            OSError: what close(2) reports; the descriptor is gone nevertheless.
+        """
+        check(calls.close(self._handle))
+
+    def _check_open(self) -> None:
+        """Raise OSError (EBADF) when closed, for calls that may end without asking the kernel."""
+        if calls.fileno(self._handle) < 0:
+            check(-errno.EBADF)
+
+    def detach(self) -> int:
+        """Give the number away: the caller owns it from now on, and this object is closed.
+
+        Raises:
+            OSError: EBADF when it is closed already, EBUSY while a call is running in another thread.
+        """
+        return check(calls.detach(self._handle))
+
+    def __del__(self, _warn=warnings.warn, _fileno=calls.fileno, _close=calls.close) -> None:  # type: ignore[no-untyped-def]
+        # The defaults keep the functions alive while the interpreter shuts down.
+        handle = getattr(self, "_handle", None)
+        if handle is None:
+            return
+        try:
+            if _fileno(handle) >= 0 and not self._borrowed():
+                _warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+        finally:
+            _close(handle)
+
+    def _borrowed(self) -> bool:
+        return False
+
+    __getstate__ = refuse_copy

@@ -1,0 +1,202 @@
+"""Probes: one for each row of the capability table.
+
+Rule: a probe does the thing, on sockets of its own, and looks at what came of it.  It returns "" when that worked, else
+the reason why it did not; it never raises, and it leaves nothing open.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from . import calls
+from ._lib import ffi, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
+
+SEQPACKET = bool(lib.UDS_HAS_SEQPACKET)
+ABSTRACT = bool(lib.UDS_HAS_ABSTRACT)
+ATOMIC_CLOEXEC = bool(lib.UDS_HAS_ATOMIC_CLOEXEC)
+TRUNC_LENGTH = bool(lib.UDS_HAS_TRUNC_LENGTH)
+PACKET_END = bool(lib.UDS_HAS_PACKET_END)
+CREDENTIALS = bool(lib.UDS_HAS_CREDENTIALS)
+PEER_CREDENTIALS = bool(lib.UDS_HAS_PEER_CREDENTIALS)
+PEER_GROUPS = bool(lib.UDS_HAS_PEER_GROUPS)
+PEER_SECURITY = bool(lib.UDS_HAS_PEER_SECURITY)
+PASSRIGHTS = bool(lib.UDS_HAS_PASSRIGHTS)
+PEEK_OFF = bool(lib.UDS_HAS_PEEK_OFF)
+
+KERNEL = "kernel"
+
+
+class _Pair:
+    """Two connected sockets that are closed on exit; nothing here blocks."""
+
+    __slots__ = ("one", "two", "fds")
+
+    def __init__(self) -> None:
+        self.one = calls.new_handle()
+        self.two = calls.new_handle()
+        self.fds = calls.new_fds()
+
+    def close(self) -> None:
+        calls.close(self.one)
+        calls.close(self.two)
+        calls.fds_close(self.fds)
+
+    __del__ = close
+
+    def receive(self) -> list[tuple[int, int, bytes]]:
+        """Receive one message at the second socket and return its control messages."""
+        receiver = ffi.new("struct uds_receiver *")
+        data = ffi.new("char[]", 16)
+        control = ffi.new("char[]", 256)
+        receiver.handle, receiver.data, receiver.size = self.two, data, 16
+        receiver.control, receiver.control_size = control, 256
+        receiver.fds, receiver.most = self.fds, calls.SCM_MAX_FD
+        receiver.flags = calls.MSG_DONTWAIT
+        if lib.uds_receive_message(receiver) < 0:
+            return []
+        found = []
+        item = ffi.new("struct uds_control_item *")
+        while lib.uds_control_next(control, receiver.control_length, item):
+            found.append((item.level, item.type, bytes(ffi.buffer(control + item.offset, item.size))))
+        return found
+
+    def send(self, data: bytes, fds: list[int] | None = None) -> int:
+        numbers = fds or []
+        result = lib.uds_handle_send_fds(
+            self.one, data, len(data), calls.MSG_DONTWAIT, ffi.NULL, 0, numbers, ffi.NULL, len(numbers)
+        )
+        return int(result)
+
+    def set(self, name: int, value: int) -> bool:
+        number = ffi.new("int *", value)
+        return bool(lib.uds_handle_setsockopt(self.two, lib.SOL_SOCKET, name, number, ffi.sizeof("int")) == 0)
+
+
+def _probe(kind: int) -> Callable[[Callable[[_Pair], object]], Callable[[], str]]:
+    """Turn a function of a connected pair into a probe."""
+
+    def decorate(function: Callable[[_Pair], object]) -> Callable[[], str]:
+        def probe() -> str:
+            pair = _Pair()
+            try:
+                if calls.open_pair(pair.one, pair.two, kind, 1) < 0:
+                    return KERNEL
+                result = function(pair)
+                return result if isinstance(result, str) else "" if result else KERNEL
+            finally:
+                pair.close()
+
+        probe.__name__ = function.__name__
+        probe.__doc__ = function.__doc__
+        return probe
+
+    return decorate
+
+
+@_probe(lib.SOCK_SEQPACKET)
+def seqpacket(pair: _Pair) -> object:
+    """Two packets arrive as two."""
+    pair.send(b"1")
+    pair.send(b"22")
+    data = ffi.new("char[]", 4)
+    return [calls.recv_packet(pair.two, data, 4, 0) for _ in range(2)] == [1, 2]
+
+
+@_probe(lib.SOCK_STREAM)
+def abstract_addresses(pair: _Pair) -> object:
+    """A socket that binds to no name gets an abstract one, and that can be sent to."""
+    pair.close()
+    name = ffi.new("struct uds_name *")
+    unnamed = ffi.new("struct sockaddr_un *")
+    length = lib.uds_sockaddr_fill(unnamed, b"", 0, 0)
+    for handle in (pair.one, pair.two):
+        if calls.open_socket(handle, calls.SOCK_DGRAM, 1) < 0:
+            return False
+    if lib.uds_handle_bind(pair.two, unnamed, length) < 0 or lib.uds_handle_getsockname(pair.two, name) < 0:
+        return False
+    if name.length <= length + 1 or name.bytes[length] != 0:
+        return False
+    target = ffi.cast("struct sockaddr_un *", name.bytes)
+    return lib.uds_handle_sendto(pair.one, b"x", 1, calls.MSG_DONTWAIT, target, name.length) == 1
+
+
+@_probe(lib.SOCK_DGRAM)
+def atomic_cloexec(pair: _Pair) -> object:
+    """A received descriptor is close-on-exec."""
+    pair.send(b"x", [calls.fileno(pair.one)])
+    pair.receive()
+    number = calls.fds_number(pair.fds, 0)
+    return number >= 0 and bool(lib.uds_fcntl(number, lib.F_GETFD, 0) & lib.FD_CLOEXEC)
+
+
+@_probe(lib.SOCK_DGRAM)
+def packet_length(pair: _Pair) -> object:
+    """The length of a queued packet is its length."""
+    pair.send(b"12345")
+    return calls.packet_length(pair.two, calls.MSG_DONTWAIT) == 5
+
+
+@_probe(lib.SOCK_SEQPACKET if SEQPACKET else lib.SOCK_DGRAM)
+def packet_end(pair: _Pair) -> object:
+    """An empty packet is seen, and is not seen once it is gone."""
+    pair.send(b"")
+    waiting = calls.packet_waiting(pair.two)
+    calls.recv_packet(pair.two, ffi.NULL, 0, calls.MSG_DONTWAIT)
+    return waiting == 1 and calls.packet_waiting(pair.two) == -errno.EAGAIN
+
+
+@_probe(lib.SOCK_DGRAM)
+def credentials(pair: _Pair) -> object:
+    """A message carries this process's pid."""
+    if not pair.set(lib.SO_PASSCRED, 1):
+        return False
+    pair.send(b"x")
+    wanted = ffi.new("struct ucred *", [os.getpid(), os.getuid(), os.getgid()])
+    return (lib.SOL_SOCKET, lib.SCM_CREDENTIALS, bytes(ffi.buffer(wanted))) in pair.receive()
+
+
+@_probe(lib.SOCK_STREAM)
+def peer_credentials(pair: _Pair) -> object:
+    """The peer of a pair is this process."""
+    peer = ffi.new("struct uds_peer *")
+    return lib.uds_handle_peer_credentials(pair.one, peer) == 0 and peer.euid == os.geteuid()
+
+
+@_probe(lib.SOCK_STREAM)
+def peer_groups(pair: _Pair) -> object:
+    """The peer's groups are this process's."""
+    groups = calls.peer_groups(pair.one)
+    return isinstance(groups, list) and sorted(groups) == sorted(os.getgroups())
+
+
+@_probe(lib.SOCK_STREAM)
+def peer_security_context(pair: _Pair) -> object:
+    """The peer has a label; without a security module the kernel answers as if it had no such option."""
+    label = calls.peer_security(pair.one)
+    if isinstance(label, bytes):
+        return True
+    return "no security module" if label == -errno.ENOPROTOOPT else KERNEL
+
+
+@_probe(lib.SOCK_STREAM)
+def pass_rights(pair: _Pair) -> object:
+    """A sender of descriptors is refused."""
+    return pair.set(lib.SO_PASSRIGHTS, 0) and pair.send(b"x", [calls.fileno(pair.one)]) == -errno.EPERM
+
+
+@_probe(lib.SOCK_STREAM)
+def peek_offset(pair: _Pair) -> object:
+    """The second peek shows the second byte."""
+    if not pair.set(lib.SO_PEEK_OFF, 0):
+        return False
+    pair.send(b"ab")
+    data = ffi.new("char[]", 2)
+    for place in range(2):
+        calls.recv(pair.two, data + place, 1, calls.MSG_PEEK | calls.MSG_DONTWAIT)
+    return ffi.unpack(data, 2) == b"ab"
