@@ -1,0 +1,76 @@
+"""The calls that take or give an address."""
+
+from __future__ import annotations
+
+from . import calls
+from ._lib import ffi, lib
+from .address import UnixSocketAddr
+from .errors import AddressError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._lib import CData
+
+
+def new_name() -> CData:
+    """Make room for a name that the kernel writes."""
+    return ffi.new("struct uds_name *")
+
+
+def local_name(handle: CData) -> UnixSocketAddr:
+    """Return the name that a socket is bound to (getsockname(2))."""
+    name = new_name()
+    calls.check(lib.uds_handle_getsockname(handle, name))
+    return UnixSocketAddr._from_name(name)
+
+
+def peer_name(handle: CData) -> UnixSocketAddr:
+    """Return the name of the peer (getpeername(2))."""
+    name = new_name()
+    calls.check(lib.uds_handle_getpeername(handle, name))
+    return UnixSocketAddr._from_name(name)
+
+
+def bind(handle: CData, address: UnixSocketAddr) -> None:
+    """Bind a socket (bind(2))."""
+    if address.kind == "unnamed" and not UnixSocketAddr.has_abstract_addresses():
+        raise AddressError("the unnamed address: this build or system has no abstract addresses to bind to (autobind)")
+    calls.check(lib.uds_handle_bind(handle, *address._raw()), address)
+
+
+def connect(handle: CData, address: UnixSocketAddr) -> int:
+    """Connect a socket (connect(2)); returns 0 or -errno."""
+    return lib.uds_handle_connect(handle, *address._raw())
+
+
+def disconnect(handle: CData) -> int:
+    """Dissolve the association of a datagram socket; returns 0 or -errno."""
+    return lib.uds_handle_disconnect(handle)
+
+
+def accept(handle: CData, into: CData, name: CData, nonblocking: bool) -> int:
+    """Accept a connection into an empty handle (accept4(2)); returns 0 or -errno."""
+    return lib.uds_handle_accept(handle, into, name, nonblocking)
+
+
+def send_to(handle: CData, data: Any, size: int, flags: int, address: UnixSocketAddr) -> int:
+    """Send bytes to an address (sendto(2)); returns how many or -errno."""
+    return lib.uds_handle_sendto(handle, data, size, flags, *address._raw())
+
+
+class named:  # noqa: N801 - used as a statement, like contextlib.suppress.
+    """A context in which an error of the kernel is raised again with the address that it is about."""
+
+    __slots__ = ("_address",)
+
+    def __init__(self, address: UnixSocketAddr) -> None:
+        self._address = address
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, problem: BaseException | None, traceback: object) -> None:
+        if isinstance(problem, OSError) and problem.errno is not None and problem.filename is None:
+            problem.filename = str(self._address)
