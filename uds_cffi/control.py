@@ -1,0 +1,173 @@
+"""Control messages: typed values, and the registry that decodes them.
+
+Rule: what is malformed or unknown is a value, UnknownControlMessage, never an exception that would lose descriptors.  A
+decoder looks at lengths before it reads.
+"""
+
+from __future__ import annotations
+
+from ._lib import ffi, lib
+from .credentials import Credentials
+from .fd import OwnedFds
+from .values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ._lib import CData
+
+
+class ScmRights(Value):
+    """Descriptors that came with a message (unix(7), SCM_RIGHTS).
+
+    Attributes:
+        fds: the descriptors (OwnedFds), close-on-exec; whoever reads the message owns them.
+    """
+
+    __slots__ = ("fds",)
+
+    fds: OwnedFds
+
+    def __init__(self, fds: OwnedFds) -> None:
+        self._set(fds=fds)
+
+
+class ScmCredentials(Value):
+    """Credentials that came with a message (unix(7), SCM_CREDENTIALS); the kernel has checked them.
+
+    Attributes:
+        pid: the sender's process id (int), or None when it is in another pid namespace, or when the message was sent
+            while neither end had ``options.pass_credentials`` on.
+        uid: its real user id, or the one that it claimed (int); 65534 when it has none that is mapped here, or
+            none was recorded.
+        gid: its real group id, or the one that it claimed (int); 65534 likewise.
+    """
+
+    __slots__ = ("pid", "uid", "gid")
+
+    pid: int | None
+    uid: int
+    gid: int
+
+    def __init__(self, pid: int | None, uid: int, gid: int) -> None:
+        self._set(pid=pid, uid=uid, gid=gid)
+
+
+class UnknownControlMessage(Value):
+    """A control message without a decoder, or one that its decoder could not read.
+
+    Attributes:
+        level: cmsg_level (int).
+        type: cmsg_type (int).
+        data: its bytes.  Where they were descriptors, those are closed and -1 stands in their place.
+    """
+
+    __slots__ = ("level", "type", "data")
+
+    level: int
+    type: int
+    data: bytes
+
+    def __init__(self, level: int, type: int, data: bytes) -> None:
+        self._set(level=level, type=type, data=data)
+
+
+RIGHTS = (lib.SOL_SOCKET, lib.SCM_RIGHTS)
+_CREDENTIALS = (lib.SOL_SOCKET, lib.SCM_CREDENTIALS)
+_INT = ffi.sizeof("int")
+
+
+def _decode_credentials(data: bytes) -> ScmCredentials:
+    ucred = ffi.new("struct ucred *")
+    if len(data) != ffi.sizeof("struct ucred"):
+        # The kernel cuts the struct when the control buffer ends in it.
+        raise ValueError(f"credentials of {len(data)} bytes")
+    ffi.memmove(ucred, data, len(data))
+    return ScmCredentials(ucred.pid or None, ucred.uid, ucred.gid)
+
+
+def encode_credentials(credentials: Credentials) -> bytes:
+    """Return the bytes of a ``struct ucred``."""
+    fields = [credentials.pid, credentials.uid, credentials.gid]
+    return bytes(ffi.buffer(ffi.new("struct ucred *", fields)))
+
+
+_decoders: dict[tuple[int, int], Callable[[bytes], Any]] = {}
+if lib.UDS_HAS_CREDENTIALS:
+    _decoders[_CREDENTIALS] = _decode_credentials
+
+
+def register_decoder(level: int, type: int, decoder: Callable[[bytes], Any]) -> None:
+    """Decode control messages of this level and type (ints) with ``decoder(data: bytes)``.
+
+    What the decoder returns stands in ``messages()``; when it raises an Exception, an UnknownControlMessage does.  It
+    replaces an earlier decoder.  Descriptors are decoded by the library itself.
+
+    Raises:
+        TypeError: the decoder is not callable, or level or type is not an int.
+        ValueError: the level and type are those of SCM_RIGHTS, whose descriptors need their owner.
+    """
+    if not callable(decoder):
+        raise TypeError(f"a decoder is a function of bytes, not {decoder!r}")
+    for value in (level, type):
+        if not isinstance(value, int):
+            raise TypeError(f"a level and a type are ints, not {value!r}")
+    if (level, type) == RIGHTS:
+        raise ValueError("SCM_RIGHTS carries descriptors, which the library itself must own")
+    _decoders[level, type] = decoder
+
+
+def unregister_decoder(level: int, type: int) -> None:
+    """Forget a decoder, so that its messages are UnknownControlMessage.
+
+    Raises:
+        KeyError: there is none for this level and type.
+    """
+    del _decoders[level, type]
+
+
+def items(control: CData, length: int) -> list[tuple[int, int, bytes]]:
+    """Return level, type and data of each item in the first ``length`` bytes of a control buffer."""
+    found = []
+    item = ffi.new("struct uds_control_item *")
+    while lib.uds_control_next(control, length, item):
+        found.append((item.level, item.type, bytes(ffi.buffer(control + item.offset, item.size))))
+    return found
+
+
+def decode(control: CData, length: int, fds: OwnedFds | None, at_end: bool | None) -> tuple[Any, ...]:
+    """Turn a received control buffer into messages.
+
+    Args:
+        control: the buffer, out of which C has moved the descriptors.
+        length: how much of it is in use.
+        fds: the owner of those descriptors; each SCM_RIGHTS message gets its own share of them.
+        at_end: whether this may be the end of a stream, which Linux gives the credentials of no sender: certainly
+            (True), perhaps (None), then those of pid 0, uid 0 and gid 0 are left out, or no (False).
+    """
+    messages: list[Any] = []
+    first = 0
+    for level, type, data in items(control, length):
+        key = (level, type)
+        if key == RIGHTS:
+            count = len(data) // _INT if fds is None else min(len(data) // _INT, len(fds) - first)
+            messages.append(ScmRights(OwnedFds() if fds is None else fds._share(first, count)))
+            first += count
+        elif key == _CREDENTIALS and (at_end or (at_end is None and not any(data))):
+            continue
+        else:
+            messages.append(decode_one(level, type, data))
+    return tuple(messages)
+
+
+def decode_one(level: int, type: int, data: bytes) -> Any:
+    """Decode one control message that carries no descriptors."""
+    decoder = _decoders.get((level, type))
+    if decoder is not None:
+        try:
+            return decoder(data)
+        except Exception:  # noqa: BLE001 - a decoder's failure must not lose the rest of the message.
+            pass
+    return UnknownControlMessage(level, type, data)
