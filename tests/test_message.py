@@ -1,0 +1,238 @@
+"""One message and all it points to.
+
+Rule: a caller's buffers are exported for one call only, whatever becomes of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from uds_cffi import SocketAncillary, UnixDatagram, UnixStream, ffi, lib
+from uds_cffi.message import Incoming, Outgoing, check_list
+
+IOV_MAX = lib.IOV_MAX
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[UnixStream, UnixStream]]:
+    """Make a pair of streams that never wait."""
+    one, two = UnixStream.pair(nonblocking=True)
+    with one, two:
+        yield one, two
+
+
+def points_to(message: Outgoing) -> bytes:
+    """Read what the next attempt would send."""
+    header = message._message
+    pieces = [header.msg_iov[place] for place in range(header.msg_iovlen)]
+    return b"".join(bytes(ffi.buffer(piece.iov_base, piece.iov_len)) for piece in pieces)
+
+
+# --- Lists of buffers ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("one", [b"x", bytearray(b"x"), memoryview(b"x"), "x"])
+def test_one_buffer_is_no_list(one: Any) -> None:
+    """A single buffer, or a text, would be taken for a sequence: TypeError."""
+    with pytest.raises(TypeError, match=f"not one {type(one).__name__}"):
+        check_list(one)
+
+
+@pytest.mark.parametrize("several", [[], (), [b"x"], iter([b"x"])])
+def test_lists_are_lists(several: Any) -> None:
+    """Any other iterable may hold buffers."""
+    assert check_list(several) is None
+
+
+@pytest.mark.parametrize("buffers", [None, 5, [5], [None], ["text"], [b"x", [b"y"]]])
+def test_what_holds_no_buffers(buffers: Any) -> None:
+    """Something that is not iterable, or holds no bytes, is a TypeError."""
+    with pytest.raises(TypeError):
+        Outgoing(buffers)
+
+
+# --- Exports end with the call ------------------------------------------------------------------
+
+
+def resizable(*buffers: bytearray) -> bool:
+    """Tell whether nothing exports these: CPython refuses to resize what is exported."""
+    for buffer in buffers:
+        buffer.append(0)
+        del buffer[-1]
+    return True
+
+
+def test_exports_end_after_a_call(pair: tuple[UnixStream, UnixStream]) -> None:
+    """After each kind of call the caller's buffers are free again."""
+    one, two = pair
+    data, room = bytearray(b"data"), bytearray(4)
+    ancillary = SocketAncillary(64)
+    one.send(data)
+    one.try_send(data)
+    one.sendall(data)
+    one.send_vectored([data, data])
+    one.sendall_vectored([data])
+    one.send_fds(data, [])
+    one.sendall_fds(data, [])
+    one.send_ancillary([data], ancillary)
+    assert resizable(data)
+    two.recv_into(room)
+    two.try_recv_into(room)
+    two.recv_vectored([room])
+    two.peek_vectored([room])
+    two.recv_ancillary([room], ancillary)
+    assert resizable(room)
+
+
+def test_exports_end_after_a_failure(pair: tuple[UnixStream, UnixStream]) -> None:
+    """After a call that failed they are free too, whatever the kernel or the library refused."""
+    one, two = pair
+    data, room = bytearray(b"data"), bytearray(4)
+    ancillary = SocketAncillary(64)
+    for receive in (
+        lambda: two.recv_into(room),
+        lambda: two.recv_vectored([room]),
+        lambda: two.recv_ancillary([room], ancillary),
+    ):
+        with pytest.raises(BlockingIOError):
+            receive()
+    two.close()
+    for send in (
+        lambda: one.send(data),
+        lambda: one.sendall(data),
+        lambda: one.send_vectored([data]),
+        lambda: one.sendall_vectored([data]),
+        lambda: one.send_fds(data, []),
+        lambda: one.send_ancillary([data], ancillary),
+    ):
+        with pytest.raises(BrokenPipeError):
+            send()
+    assert resizable(data, room)
+
+
+def test_exports_end_when_a_later_buffer_is_refused() -> None:
+    """When one buffer of several cannot be used, the ones before it are free."""
+    data = bytearray(b"data")
+    with pytest.raises(TypeError):
+        Incoming([data, b"read-only"])
+    with pytest.raises(TypeError):
+        Outgoing([data, "text"])
+
+    def interrupted() -> Iterator[bytearray]:
+        yield data
+        raise KeyboardInterrupt
+
+    for make in (Incoming, Outgoing):
+        with pytest.raises(KeyboardInterrupt):
+            make(interrupted())
+    assert resizable(data)
+
+
+def test_buffers_that_nobody_else_keeps() -> None:
+    """Buffers that a generator makes and forgets live as long as the call."""
+    one, two = UnixDatagram.pair()
+
+    def made() -> Iterator[Any]:
+        for place in range(200):
+            yield bytes([place]) * 50 if place % 2 else bytearray([place]) * 50
+            if place % 50 == 0:
+                gc.collect()
+
+    with one, two:
+        one.send_vectored(made())
+        assert two.recv_packet() == b"".join(bytes([place]) * 50 for place in range(200))
+
+
+# --- Going on after a short send ----------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.binary(max_size=8), max_size=12), st.lists(st.integers(0, 20), max_size=12))
+def test_rest_after_a_short_send(buffers: list[bytes], steps: list[int]) -> None:
+    """After each part that went, the message points to exactly the rest."""
+    rest = b"".join(buffers)
+    with Outgoing(buffers) as message:
+        assert points_to(message) == rest
+        for step in steps:
+            sent = min(step, len(rest))
+            message.advance(sent)
+            rest = rest[sent:]
+            assert message.size == len(rest)
+            assert message.piece() == len(rest)
+            assert points_to(message) == rest
+
+
+def test_rest_of_more_buffers_than_one_call_takes() -> None:
+    """A message of many buffers is sent in pieces of at most IOV_MAX."""
+    buffers = [bytes([place % 251]) * 2 for place in range(2 * IOV_MAX + 3)]
+    rest = b"".join(buffers)
+    with Outgoing(buffers) as message:
+        assert message.piece() == 2 * IOV_MAX
+        assert points_to(message) == rest[: 2 * IOV_MAX]
+        while message.size:
+            sent = min(message.piece(), 777)
+            message.advance(sent)
+            rest = rest[sent:]
+            assert rest.startswith(points_to(message))
+            assert message._message.msg_iovlen <= IOV_MAX
+        assert rest == b""
+
+
+def test_ancillary_data_goes_once(pair: tuple[UnixStream, UnixStream]) -> None:
+    """After the first part the message has no ancillary data any more."""
+    one, _ = pair
+    ancillary = SocketAncillary(64)
+    ancillary.add_fds([one])
+    with Outgoing([b"data"], None, ancillary) as message:
+        assert message.carries_fds
+        message.advance(1)
+        assert not message.carries_fds
+
+
+def test_descriptors_among_other_messages(pair: tuple[UnixStream, UnixStream]) -> None:
+    """A message carries descriptors when any of its control messages does."""
+    one, _ = pair
+    ancillary = SocketAncillary(256)
+    ancillary.add(12345, lib.SCM_RIGHTS, b"another level")
+    ancillary.add(lib.SOL_SOCKET, 12345, b"another type")
+    with Outgoing([], None, ancillary) as message:
+        assert not message.carries_fds
+    ancillary.add_fds([one])
+    with Outgoing([], None, ancillary) as message:
+        assert message.carries_fds
+    with Outgoing([], None, SocketAncillary(64)) as message:
+        assert not message.carries_fds
+
+
+# --- The C functions below, which check what they are given --------------------------------------
+
+
+@pytest.mark.parametrize("count", [-1, 254])
+def test_impossible_number_of_descriptors(pair: tuple[UnixStream, UnixStream], count: int) -> None:
+    """C refuses a count that does not fit its memory: EINVAL."""
+    one, two = pair
+    numbers = ffi.new("int[]", 254)
+    result = lib.uds_handle_send_fds(one._handle, b"x", 1, 0, ffi.NULL, 0, numbers, ffi.NULL, count)
+    assert result == -errno.EINVAL
+    assert two.try_recv(1) is None
+
+
+def test_closed_owner_among_others(pair: tuple[UnixStream, UnixStream]) -> None:
+    """C refuses an owner that was closed meanwhile, lets go of the others, and sends nothing."""
+    one, two = pair
+    closed, other = UnixStream.pair()
+    with other:
+        closed.close()
+        numbers = [other.fileno(), other.fileno()]
+        owners = [other._handle, closed._handle]
+        result = lib.uds_handle_send_fds(one._handle, b"x", 1, 0, ffi.NULL, 0, numbers, owners, 2)
+        assert result == -errno.EBADF
+        assert lib.uds_handle_users(other._handle) == 0
+        assert two.try_recv(1) is None

@@ -1,0 +1,270 @@
+"""Receivers: the memory that receives fill, and how much of it is kept.
+
+Rules: a socket keeps one receiver of at most 16 KiB, made at its first receive.  The others come from a pool of at most
+1 MiB, which a forked child begins without.  A receiver is used by one call at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import support
+
+from uds_cffi import SocketAncillary, UnixDatagram, UnixSeqpacketConn, UnixStream, ffi, lib
+from uds_cffi import receiver as module
+from uds_cffi.receiver import KEPT_SIZE, POOL_SIZE, borrow_receiver, return_receiver
+
+TYPES = [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
+
+
+@pytest.fixture(params=TYPES)
+def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
+    """Make a pair of each type."""
+    one, two = request.param.pair()
+    with one, two:
+        yield one, two
+
+
+@pytest.fixture
+def empty_pool() -> None:
+    """Begin without anything in the pool."""
+    module._pool.clear()
+
+
+def pooled() -> int:
+    """Count the bytes that the pool keeps."""
+    return sum(len(kept.view) + module._CONTROL_SIZE for kept in module._pool)
+
+
+def drain(sock: Any) -> None:
+    """Throw away what is left: a stream keeps what did not fit."""
+    while sock.try_recv(100):
+        pass
+
+
+def payload(result: Any) -> bytes:
+    return bytes(result if isinstance(result, bytes) else result.data)
+
+
+# --- What a socket keeps ------------------------------------------------------------------------
+
+
+def test_new_socket_keeps_nothing(pair: tuple[Any, Any]) -> None:
+    """A socket that has received nothing has no memory to receive into; sending needs none."""
+    one, two = pair
+    one.send(b"x")
+    assert one._free == []
+    assert two._free == []
+
+
+def test_socket_keeps_one_receiver(pair: tuple[Any, Any]) -> None:
+    """The first receive makes a receiver, and the later ones use it, growing to at most 16 KiB."""
+    one, two = pair
+    one.send(b"x")
+    two.recv(10)
+    (kept,) = two._free
+    for size in (1, 100, KEPT_SIZE, 10):
+        one.send(b"x" * 10)
+        assert payload(two.recv(size)) == b"x" * min(size, 10)
+        drain(two)
+        assert two._free == [kept]
+        assert len(kept.view) <= KEPT_SIZE
+
+
+def test_large_receive_is_not_kept_by_the_socket(pair: tuple[Any, Any]) -> None:
+    """A receive of more than 16 KiB leaves nothing with the socket."""
+    one, two = pair
+    one.send(b"x")
+    assert payload(two.recv(KEPT_SIZE + 1)) == b"x"
+    assert two._free == []
+
+
+def test_socket_keeps_its_receiver_after_a_failure(pair: tuple[Any, Any]) -> None:
+    """A receive that failed gives its memory back."""
+    _, two = pair
+    for _ in range(3):
+        with pytest.raises(BlockingIOError):
+            two.recv(10, lib.MSG_DONTWAIT)
+        assert len(two._free) == 1
+
+
+def test_closed_socket_keeps_nothing(pair: tuple[Any, Any]) -> None:
+    """close() lets the memory go."""
+    one, two = pair
+    one.send(b"x")
+    two.recv(1)
+    two.close()
+    assert two._free == []
+
+
+def test_threads_have_receivers_of_their_own(pair: tuple[Any, Any]) -> None:
+    """Two threads that receive from one socket get different messages, and one receiver is kept."""
+    one, two = pair
+    with support.in_thread(two.recv, 1) as first, support.in_thread(two.recv, 1) as second:
+        support.until(lambda: lib.uds_handle_users(two._handle) == 2)
+        one.send(b"a")
+        one.send(b"b")
+    assert {payload(first[0]), payload(second[0])} == {b"a", b"b"}
+    assert len(two._free) == 1
+
+
+def test_signal_handler_has_a_receiver_of_its_own(pair: tuple[Any, Any]) -> None:
+    """A signal handler that receives from the socket does not disturb the receive that it interrupted."""
+    one, two = pair
+    received: list[bytes] = []
+
+    def handler(*_: object) -> None:
+        one.send(b"a")
+        one.send(b"b")
+        received.append(payload(two.recv(1)))
+
+    def interrupt() -> None:
+        support.until(lambda: lib.uds_handle_users(two._handle) == 1)
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+    main = threading.get_ident()
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with support.in_thread(interrupt):
+            received.append(payload(two.recv(1)))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert received == [b"a", b"b"]
+    assert len(two._free) == 1
+
+
+# --- What the pool keeps ------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("empty_pool")
+def test_pool_is_used_again(pair: tuple[Any, Any]) -> None:
+    """Receives with room for everything take their receiver from the pool and put it back."""
+    one, two = pair
+    for _ in range(3):
+        one.send(b"x")
+        two.recv_fds(1, 0)
+        (kept,) = module._pool
+    one.send(b"x")
+    two.recv_ancillary(1, SocketAncillary(64))
+    assert module._pool == [kept]
+
+
+@pytest.mark.usefixtures("empty_pool")
+@pytest.mark.parametrize(
+    "sizes", [[100] * 60, [KEPT_SIZE] * 80, [KEPT_SIZE + 1] * 80, [300_000] * 5, [100, 500_000] * 10]
+)
+def test_pool_keeps_at_most_a_mebibyte(sizes: list[int]) -> None:
+    """However many receivers were in use at a time, and however large, the pool keeps 1 MiB and no more."""
+    one, two = UnixDatagram.pair()
+    with one, two:
+        used = [borrow_receiver(two._handle, size) for size in sizes]
+        for receiver, size in zip(used, sizes):
+            receiver.reserve(size)
+            return_receiver(receiver)
+            assert pooled() <= POOL_SIZE
+        assert pooled() > 0
+        assert POOL_SIZE == 2**20
+        assert KEPT_SIZE == 2**14
+
+
+@pytest.mark.usefixtures("empty_pool")
+@pytest.mark.parametrize("size", [POOL_SIZE, 10_000_000])
+def test_huge_receive_is_never_kept(pair: tuple[Any, Any], size: int) -> None:
+    """Memory that is larger than the pool is given back to the system."""
+    one, two = pair
+    for receive in (two.recv, two.try_recv, two.peek, lambda size: two.recv_fds(size, 0)[0]):
+        one.send(b"x")
+        assert payload(receive(size)) == b"x"
+        assert pooled() <= POOL_SIZE
+        assert all(len(kept.view) <= KEPT_SIZE for kept in two._free)
+        drain(two)
+
+
+@pytest.mark.usefixtures("empty_pool")
+def test_forked_child_begins_without_a_pool(pair: tuple[Any, Any]) -> None:
+    """What the parent kept is not in the child, which receives all the same."""
+    one, two = pair
+    one.send(b"x")
+    two.recv_fds(1, 0)
+    assert len(module._pool) == 1
+
+    def child() -> None:
+        assert module._pool == []
+        one.send(b"y")
+        assert two.recv_fds(1, 0)[0] == b"y"
+
+    support.run_child(child)
+    assert len(module._pool) == 1
+
+
+def test_child_of_a_fork_receives_with_what_the_socket_kept(pair: tuple[Any, Any]) -> None:
+    """Parent and child do not see each other's memory, though both came from one socket."""
+    one, two = pair
+    one.send(b"parent")
+    assert payload(two.recv(10)) == b"parent"
+
+    def child() -> None:
+        one.send(b"child")
+        assert payload(two.recv(10)) == b"child"
+
+    support.run_child(child)
+    one.send(b"again")
+    assert payload(two.recv(10)) == b"again"
+
+
+def test_receiver_lets_go_of_everything(pair: tuple[Any, Any]) -> None:
+    """A receiver in the pool holds no socket, no caller's memory, and no descriptor."""
+    one, two = pair
+    receiver = borrow_receiver(two._handle, 10)
+    assert receiver.c.handle == two._handle
+    receiver.prepare(10, 0, 5)
+    with module.FullReceiver(two._handle, 1).fds:
+        pass
+    copy = os.dup(one.fileno())
+    assert lib.uds_fds_adopt(receiver.fds._slots, copy) == 0
+    return_receiver(receiver)
+    assert receiver.c.handle == ffi.NULL
+    assert receiver.c.iov == ffi.NULL
+    assert len(receiver.fds) == 0
+    assert not os.path.exists(f"/dev/fd/{copy}")
+
+
+@pytest.mark.usefixtures("empty_pool")
+def test_one_shape_of_receive_does_not_disturb_the_next(pair: tuple[Any, Any]) -> None:
+    """Every shape works after every other one, though they share one receiver."""
+    one, two = pair
+    room = bytearray(4)
+    ancillary = SocketAncillary(64)
+
+    def by_fds() -> bytes:
+        result = two.recv_fds(4, 1)
+        result[-1].close()
+        return bytes(result[0])
+
+    def by_vector() -> bytes:
+        two.recv_vectored([room])
+        return bytes(room)
+
+    def by_ancillary() -> bytes:
+        with two.recv_ancillary(4, ancillary) as received:
+            assert len(received.messages[0].fds) == 1
+            return bytes(received.data)
+
+    def by_ancillary_buffers() -> bytes:
+        with two.recv_ancillary([room], ancillary) as received:
+            assert len(received.messages[0].fds) == 1
+            return bytes(room)
+
+    shapes = [by_fds, by_vector, by_ancillary, by_ancillary_buffers, lambda: payload(two.recv(20_000))]
+    for first in shapes:
+        for second in shapes:
+            for number, shape in enumerate((first, second)):
+                data = b"%04d" % number
+                one.send_fds(data, [one])
+                assert shape() == data
+    assert len(module._pool) == 1

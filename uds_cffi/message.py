@@ -1,0 +1,160 @@
+"""One message and all it points to.
+
+Rules:
+- Whoever builds a ``msghdr`` keeps everything alive that it points to, and nothing else holds a pointer into it.
+- A caller's buffer is exported for one call only.
+"""
+
+from __future__ import annotations
+
+from . import calls
+from ._lib import ffi, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from ._lib import CData
+    from .address import UnixSocketAddr
+    from .ancillary import SocketAncillary
+
+_IOVECS = ffi.typeof("struct iovec[]")
+_MSGHDR = ffi.typeof("struct msghdr *")
+
+
+def check_list(buffers: Any) -> None:
+    """Refuse one buffer where several are expected: it would be taken for a sequence of ints."""
+    if isinstance(buffers, (bytes, bytearray, memoryview, str)):
+        raise TypeError(f"an iterable of buffers is needed, not one {type(buffers).__name__}")
+
+
+class _Vector:
+    """Buffers as an iovec array; they stay exported until ``release()``."""
+
+    __slots__ = ("iov", "count", "size", "_exports")
+
+    def __init__(self, buffers: Iterable[Any], export: Any) -> None:
+        check_list(buffers)
+        self._exports: list[CData] = []
+        try:
+            for buffer in buffers:
+                self._exports.append(export(buffer))
+            exports = self._exports
+            self.count = len(exports)
+            self.iov = ffi.new(_IOVECS, max(self.count, 1))
+            self.size = 0
+            for place, view in enumerate(exports):
+                entry = self.iov[place]
+                entry.iov_base = view
+                entry.iov_len = len(view)
+                self.size += len(view)
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """End the exports."""
+        exports, self._exports = self._exports, []
+        for view in exports:
+            ffi.release(view)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def export(data: Any) -> CData:
+    """Export a contiguous bytes-like object for reading, as a context manager with ``len()`` in bytes."""
+    return ffi.from_buffer(data) if type(data) is bytes else calls.readable(data)
+
+
+def send_fds(
+    handle: CData,
+    data: CData,
+    size: int,
+    flags: int,
+    address: UnixSocketAddr | None,
+    numbers: list[int],
+    owners: list[Any] | None,
+) -> int:
+    """Send bytes with descriptors, perhaps to an address; returns how many bytes went or -errno."""
+    sockaddr, length = (ffi.NULL, 0) if address is None else address._raw()
+    owned = ffi.NULL if owners is None else owners
+    return lib.uds_handle_send_fds(handle, data, size, flags, sockaddr, length, numbers, owned, len(numbers))
+
+
+class Incoming(_Vector):
+    """Writable buffers to receive into."""
+
+    __slots__ = ()
+
+    def __init__(self, buffers: Iterable[Any]) -> None:
+        super().__init__(buffers, calls.writable)
+
+
+class Outgoing(_Vector):
+    """A message to send: buffers, perhaps an address, perhaps ancillary data."""
+
+    __slots__ = ("_message", "_start", "_keep")
+
+    def __init__(
+        self,
+        buffers: Iterable[Any],
+        address: UnixSocketAddr | None = None,
+        ancillary: SocketAncillary | None = None,
+    ) -> None:
+        super().__init__(buffers, export)
+        self._message = message = ffi.new(_MSGHDR)
+        self._start = 0
+        self._keep: list[Any] = []
+        if address is not None:
+            sockaddr, length = address._raw()
+            self._keep.append(sockaddr)
+            message.msg_name, message.msg_namelen = sockaddr, length
+        if ancillary is not None:
+            control, length = ancillary._content()
+            self._keep.append(control)
+            # Some systems refuse a pointer with length 0.
+            if length:
+                message.msg_control, message.msg_controllen = control, length
+        self._point()
+
+    def _point(self) -> None:
+        self._message.msg_iov = self.iov + self._start
+        self._message.msg_iovlen = min(self.count - self._start, calls.IOV_MAX)
+
+    @property
+    def carries_fds(self) -> bool:
+        """Whether the ancillary data begins a message with descriptors in it."""
+        first = lib.CMSG_FIRSTHDR(self._message)
+        while first != ffi.NULL:
+            if first.cmsg_level == lib.SOL_SOCKET and first.cmsg_type == lib.SCM_RIGHTS:
+                return True
+            first = lib.CMSG_NXTHDR(self._message, first)
+        return False
+
+    def attempt(self, handle: CData, flags: int) -> int:
+        """Send once, at most IOV_MAX buffers; returns how many bytes went or -errno."""
+        return lib.uds_handle_sendmsg(handle, self._message, flags)
+
+    def piece(self) -> int:
+        """Return how many bytes the next attempt would send."""
+        end = min(self.count, self._start + calls.IOV_MAX)
+        return sum(self.iov[place].iov_len for place in range(self._start, end))
+
+    def advance(self, sent: int) -> None:
+        """Go on behind the bytes that were sent, without the ancillary data, which went with them."""
+        self.size -= sent
+        message = self._message
+        message.msg_control, message.msg_controllen = ffi.NULL, 0
+        while self._start < self.count and sent >= self.iov[self._start].iov_len:
+            sent -= self.iov[self._start].iov_len
+            self._start += 1
+        if sent:
+            entry = self.iov[self._start]
+            entry.iov_base = ffi.cast("char *", entry.iov_base) + sent
+            entry.iov_len -= sent
+        self._point()
