@@ -1,0 +1,297 @@
+"""What connected sockets share: how they are made, timeouts, and who the peer is.
+
+Rule: a timeout is exact and belongs to the object.  With one the attempts do not block in the kernel (MSG_DONTWAIT) and
+the library waits; without one the kernel waits.
+"""
+
+from __future__ import annotations
+
+from . import calls, credentials, naming
+from .address import UnixSocketAddr
+from .base import Socket, constructor
+from .calls import MSG_DONTWAIT, POLLIN, POLLOUT, check
+from .errors import error
+from .options import apply_options, check_options
+from .receiver import KEPT_SIZE, FullReceiver, Receiver, borrow_receiver, check_size, return_receiver
+from .waiting import check_timeout, deadline_of, finish, remaining, try_once
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from typing_extensions import Self
+
+    from ._lib import CData
+    from .address import AddressLike
+    from .credentials import ConnCredentials
+
+
+class Connected(Socket):
+    """Base of the sockets that send and receive."""
+
+    __slots__ = ("_free", "_read_timeout", "_write_timeout", "_recv_flags", "_send_flags")
+
+    # What every send of this type carries.
+    _always_sends = 0
+
+    _free: list[Receiver]
+    _read_timeout: float | None
+    _write_timeout: float | None
+    _recv_flags: int
+    _send_flags: int
+
+    def _prepare(self) -> None:
+        self._free = []
+        self._read_timeout = self._write_timeout = None
+        self._recv_flags = 0
+        self._send_flags = self._always_sends
+
+    @constructor
+    def connect(
+        cls,
+        addr: AddressLike,
+        *,
+        bind: AddressLike | None = None,
+        timeout: float | None = None,
+        nonblocking: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Make a socket that is connected to an address (connect(2)).
+
+        Args:
+            addr: a UnixSocketAddr, or a path as str, bytes or os.PathLike.
+            bind: an address to bind to first, so that the peer sees a name; "" lets Linux choose an abstract one.
+            timeout: seconds to wait while the listener's backlog is full (float), or None to wait for ever.
+            nonblocking: whether the socket is nonblocking, from before it connects (bool).
+            options: names and values of options, set before it binds and connects (a mapping).
+
+        Returns:
+            A new socket, close-on-exec, without read and write timeouts; success means that the listener has it in
+            its queue.
+
+        Raises:
+            AddressError: the address cannot be one, or is unnamed.
+            OSError: with the address: FileNotFoundError, ConnectionRefusedError, PermissionError, TimeoutError, OSError
+                (EPROTOTYPE, the listener is of another type), ...; BlockingIOError when nonblocking and the backlog is
+                full.
+        """
+        target = UnixSocketAddr._coerce(addr)._peer()
+        local = None if bind is None else UnixSocketAddr._coerce(bind)
+        deadline = deadline_of(check_timeout(timeout))
+        self = cls._created(nonblocking, options)
+        try:
+            if local is not None:
+                naming.bind(self._handle, local)
+            self._connect(target, deadline)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _connect(self, target: UnixSocketAddr, deadline: float | None) -> None:
+        """Connect; a full backlog cannot be polled, so the kernel's own timeout ends the wait."""
+        handle = self._handle
+        before = 0 if deadline is None else calls.get_timeout(handle, calls.SO_SNDTIMEO)
+
+        def attempt() -> int:
+            if deadline is not None:
+                left = max(1, int(remaining(deadline) * 1e6))
+                check(calls.set_timeout(handle, calls.SO_SNDTIMEO, left))
+            return naming.connect(handle, target)
+
+        try:
+            finish(handle, attempt(), attempt, POLLOUT, deadline, kernel_waits=True)
+        except OSError as problem:
+            raise error(problem.errno or 0, target) from None
+        if deadline is not None:
+            check(calls.set_timeout(handle, calls.SO_SNDTIMEO, before))
+
+    @constructor
+    def pair(cls, *, nonblocking: bool = False, options: Mapping[str, Any] | None = None) -> tuple[Self, Self]:
+        """Make two sockets that are connected to each other and have no name (socketpair(2)).
+
+        Args:
+            nonblocking: whether both are nonblocking (bool).
+            options: names and values of options, set on both (a mapping).
+
+        Returns:
+            Two new sockets, close-on-exec.
+
+        Raises:
+            OSError: EMFILE, this process may open no more; what socketpair(2) reports.
+        """
+        checked = check_options(options)
+        one, two = cls._empty(), cls._empty()
+        cls._support(calls.open_pair(one._handle, two._handle, cls._kind_here(), nonblocking))
+        try:
+            apply_options(one.options, checked)
+            apply_options(two.options, checked)
+        except BaseException:
+            one.close()
+            two.close()
+            raise
+        return one, two
+
+    def close(self) -> None:  # noqa: D102 - inherited below.
+        super().close()
+        self._free.clear()
+
+    close.__doc__ = Socket.close.__doc__
+
+    def _carry_mode(self, timeout: float | None) -> None:
+        # The standard library makes sockets with a timeout nonblocking in the kernel; here that would beat it.
+        self.set_nonblocking(timeout == 0)
+        if timeout:
+            self.set_read_timeout(timeout)
+            self.set_write_timeout(timeout)
+
+    def _mode(self) -> float | None:
+        return 0.0 if self.is_nonblocking() else self._read_timeout or self._write_timeout
+
+    def _carry_clone(self, source: Self) -> None:
+        super()._carry_clone(source)
+        self.set_read_timeout(source._read_timeout)
+        self.set_write_timeout(source._write_timeout)
+
+    def set_read_timeout(self, timeout: float | None) -> None:
+        """Let each receive raise TimeoutError after so many seconds (float), or never (None, as at first).
+
+        It is the total for one call, exact, and kept by this object: clones made later copy it, other processes do not
+        see it.  On a nonblocking socket it has no effect.
+
+        Raises:
+            TypeError, ValueError: not a number; zero, negative, infinite.
+        """
+        self._read_timeout = check_timeout(timeout)
+        self._recv_flags = 0 if timeout is None else MSG_DONTWAIT
+
+    def read_timeout(self) -> float | None:
+        """Return the timeout of receives in seconds, exactly as it was set, or None."""
+        return self._read_timeout
+
+    def set_write_timeout(self, timeout: float | None) -> None:
+        """Let each send raise TimeoutError after so many seconds (float), or never (None); as for reading."""
+        self._write_timeout = check_timeout(timeout)
+        self._send_flags = self._always_sends | (0 if timeout is None else MSG_DONTWAIT)
+
+    def write_timeout(self) -> float | None:
+        """Return the timeout of sends in seconds, exactly as it was set, or None."""
+        return self._write_timeout
+
+    def _receiver(self, size: int, flags: int) -> Receiver:
+        """Pop a receiver for exclusive use, preset for this size and these flags."""
+        try:
+            receiver = self._free.pop()
+        except IndexError:
+            return self._fit(None, size, flags)
+        if type(size) is not int or receiver.size != size or receiver.flags != flags:
+            return self._fit(receiver, size, flags)
+        return receiver
+
+    def _fit(self, receiver: Receiver | None, size: int, flags: int) -> Receiver:
+        """Return a receiver for this size and these flags: the socket's own, or a large one from the pool."""
+        if check_size(size) > KEPT_SIZE:
+            if receiver is not None:
+                self._free.append(receiver)
+            receiver = borrow_receiver(self._handle, size)
+        elif receiver is None:
+            receiver = Receiver(self._handle, size)
+        receiver.set(size, flags)
+        return receiver
+
+    def _keep(self, receiver: Receiver) -> None:
+        """Put a receiver back to where it came from; the socket keeps one."""
+        if isinstance(receiver, FullReceiver):
+            return_receiver(receiver)
+        elif not self._free:
+            self._free.append(receiver)
+
+    def _finish_receiver(self, receiver: Receiver, receive: Callable[[CData], int], count: int, flags: int) -> int:
+        """Bring a receive that failed at first to its end; the receiver is kept also when it raises."""
+        try:
+            return self._finish_read(count, lambda: receive(receiver.c), flags)
+        except BaseException:
+            self._keep(receiver)
+            raise
+
+    def _try_receiver(self, receiver: Receiver, receive: Callable[[CData], int], count: int) -> int | None:
+        """Say what a receive that failed at first comes to without waiting; otherwise as ``_finish_receiver``."""
+        try:
+            tried = try_once(lambda: receive(receiver.c), count)
+        except BaseException:
+            self._keep(receiver)
+            raise
+        if tried is None:
+            self._keep(receiver)
+        return tried
+
+    def _finish_read(self, result: int, attempt: Callable[[], int], flags: int, deadline: float | None = None) -> int:
+        timeout = self._read_timeout
+        return finish(
+            self._handle,
+            result,
+            attempt,
+            POLLIN,
+            deadline_of(timeout) if deadline is None else deadline,
+            waits=False if flags & MSG_DONTWAIT else None,
+            kernel_waits=timeout is None,
+            end=0,
+        )
+
+    def _finish_write(self, result: int, attempt: Callable[[], int], flags: int, deadline: float | None = None) -> int:
+        timeout = self._write_timeout
+        return finish(
+            self._handle,
+            result,
+            attempt,
+            POLLOUT,
+            deadline_of(timeout) if deadline is None else deadline,
+            waits=False if flags & MSG_DONTWAIT else None,
+            kernel_waits=timeout is None,
+        )
+
+    def peer_addr(self) -> UnixSocketAddr:
+        """Return the address that the peer is bound to, or the unnamed one (getpeername(2)).
+
+        Raises:
+            OSError: ENOTCONN when not connected, EBADF when closed.
+        """
+        return naming.peer_name(self._handle)
+
+    def peer_credentials(self) -> ConnCredentials:
+        """Return who is at the other end (ConnCredentials), as the kernel recorded it when they connected.
+
+        For a client that is the process that called listen(2) last; for both ends of a pair the one that made it.
+
+        Raises:
+            OSError: ENOTCONN when not connected, and for datagram sockets that are not one of a pair (Linux would
+                answer pid 0, uid -1); EBADF when closed.
+            FeatureUnavailable: "peer_credentials", where the system has none.
+        """
+        return credentials.peer_credentials(self._handle)
+
+    def peer_groups(self) -> tuple[int, ...]:
+        """Return the supplementary group ids of the peer, however many (tuple of int; SO_PEERGROUPS, Linux 4.13).
+
+        Raises:
+            OSError: ENOTCONN, as for ``peer_credentials()``; EBADF when closed.
+            FeatureUnavailable: "peer_groups", where the system has none.
+        """
+        return credentials.peer_groups(self._handle)
+
+    def peer_security_context(self) -> bytes:
+        """Return the peer's security label (bytes; SO_PEERSEC, from SELinux, AppArmor or Smack).
+
+        Raises:
+            FeatureUnavailable: "peer_security_context"; its ``reason`` is "no security module" when none labels
+                sockets.
+            OSError: ENOTCONN when not connected; EBADF when closed.
+        """
+        return credentials.peer_security_context(self._handle)
+
+    def _state(self) -> str:
+        try:
+            return f" peer={self.peer_addr()}"
+        except OSError:
+            return " unconnected"

@@ -1,0 +1,187 @@
+"""Datagrams: packets with addresses."""
+
+from __future__ import annotations
+
+from . import naming
+from .address import UnixSocketAddr
+from .base import constructor
+from .calls import MSG_PEEK, SOCK_DGRAM, check
+from .fd import SOCKET_TYPES, split_owners
+from .flags import PEEK, RECV_PACKET, SEND, check_flags
+from .message import Outgoing, export
+from .packet import PacketSocket
+from .receiver import borrow_receiver, check_size, return_receiver
+from .results import PacketFdsFrom, PacketFrom, PacketIntoFrom
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any, ClassVar
+
+    from typing_extensions import Self
+
+    from .address import AddressLike
+    from .ancillary import SocketAncillary
+
+_new = tuple.__new__
+
+
+class UnixDatagram(PacketSocket):
+    """A datagram socket (unix(7), SOCK_DGRAM): reliable on Linux, and in order.
+
+    Made by ``unbound``, ``bind``, ``connect``, ``pair``, ``from_fd``, ``from_stdlib`` and ``borrow``; a context
+    manager.
+    """
+
+    __slots__ = ()
+
+    _kind = SOCK_DGRAM
+    _connection_ends = False
+    _instead: ClassVar[dict[str, str]] = {"bind": "bind_to", "connect": "connect_to"}
+
+    @constructor
+    def unbound(cls, *, nonblocking: bool = False, options: Mapping[str, Any] | None = None) -> Self:
+        """Make a socket without a name, which can send to addresses but not be sent to (socket(2)).
+
+        Args:
+            nonblocking: whether it is nonblocking (bool).
+            options: names and values of options (a mapping).
+        """
+        return cls._created(nonblocking, options)
+
+    @constructor
+    def bind(cls, addr: AddressLike, *, nonblocking: bool = False, options: Mapping[str, Any] | None = None) -> Self:
+        """Make a socket that receives at an address (bind(2)).
+
+        Args:
+            addr: a UnixSocketAddr, or a path as str, bytes or os.PathLike; "" lets Linux choose an abstract name.
+            nonblocking: whether it is nonblocking (bool).
+            options: names and values of options, set before it binds (a mapping).
+
+        Raises:
+            AddressError: the address cannot be one.
+            OSError: with the address: OSError (EADDRINUSE), FileNotFoundError, PermissionError, ...
+        """
+        target = UnixSocketAddr._coerce(addr)
+        self = cls._created(nonblocking, options)
+        try:
+            naming.bind(self._handle, target)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def bind_to(self, addr: AddressLike) -> None:
+        """Give this socket an address; errors are those of ``bind()``, and EINVAL when it has one already."""
+        naming.bind(self._handle, UnixSocketAddr._coerce(addr))
+
+    def connect_to(self, addr: AddressLike) -> None:
+        """Send to this address, and receive from it alone, from now on.
+
+        Linux throws away what is queued from a former peer, and refuses everybody else's packets with EPERM.
+
+        Raises:
+            AddressError: the address cannot be one, or is unnamed.
+            OSError: with the address, as for ``connect()``.
+        """
+        self._connect(UnixSocketAddr._coerce(addr)._peer(), None)
+
+    def disconnect(self) -> None:
+        """Dissolve the association, so that everybody can send to this socket again (connect(2), AF_UNSPEC).
+
+        Linux throws away what is queued.
+        """
+        check(naming.disconnect(self._handle))
+
+    def send_to(self, data: Any, addr: AddressLike, flags: int = 0) -> int:
+        """Send a packet to an address (sendto(2)), also while connected to another.
+
+        Args:
+            data: a contiguous bytes-like object.
+            addr: a UnixSocketAddr, or a path as str, bytes or os.PathLike.
+            flags: MSG_DONTWAIT (int).
+
+        Returns:
+            How many bytes went, which is all (int).
+
+        Raises:
+            AddressError: the address cannot be one, or is unnamed.
+            OSError: with the address: FileNotFoundError, ConnectionRefusedError, PermissionError (also: the receiver is
+                connected to somebody else); BlockingIOError, TimeoutError when its queue is full; otherwise as
+                ``send()``.
+        """
+        flags = check_flags(flags, SEND)
+        target = UnixSocketAddr._coerce(addr)._peer()
+        with export(data) as memory:
+
+            def attempt() -> int:
+                return naming.send_to(self._handle, memory, len(memory), self._send_flags | flags, target)
+
+            with naming.named(target):
+                sent = attempt()
+                return sent if sent >= 0 else self._finish_write(sent, attempt, flags)
+
+    def send_vectored_to(self, buffers: Iterable[Any], addr: AddressLike, flags: int = 0) -> int:
+        """Send several buffers as one packet to an address; otherwise as ``send_vectored()`` and ``send_to()``."""
+        flags = check_flags(flags, SEND)
+        target = UnixSocketAddr._coerce(addr)._peer()
+        with Outgoing(buffers, target) as message, naming.named(target):
+            return self._send_message(message, flags)
+
+    def send_fds_to(self, data: Any, fds: Iterable[Any], addr: AddressLike, flags: int = 0) -> int:
+        """Send a packet with descriptors to an address; otherwise as ``send_fds()`` and ``send_to()``."""
+        flags = check_flags(flags, SEND)
+        target = UnixSocketAddr._coerce(addr)._peer()
+        numbers, owners = split_owners(fds)
+        with export(data) as memory, naming.named(target):
+            return self._send_with_fds(memory, numbers, owners, flags, None, target)
+
+    def send_ancillary_to(
+        self, buffers: Iterable[Any], ancillary: SocketAncillary, addr: AddressLike, flags: int = 0
+    ) -> int:
+        """Send a packet with ancillary data to an address; otherwise as ``send_ancillary()`` and ``send_to()``."""
+        flags = check_flags(flags, SEND)
+        target = UnixSocketAddr._coerce(addr)._peer()
+        with naming.named(target):
+            return self._send_ancillary(buffers, ancillary, flags, target)
+
+    def recv_from(self, size: int, flags: int = 0) -> PacketFrom:
+        """Receive one packet and its sender's address (recvfrom(2)); otherwise as ``recv()``.
+
+        Returns:
+            PacketFrom(data, truncated, addr); ``addr`` is unnamed when the sender has no name.
+        """
+        flags = check_flags(flags, RECV_PACKET)
+        receiver = borrow_receiver(self._handle, check_size(size))
+        receiver.prepare(size, self._message_flags(flags))
+        receiver.discard_ancillary()
+        count = self._receive_message(receiver, flags)
+        packet = _new(PacketFrom, (receiver.view[: min(count, size)], count > size, receiver.sender()))
+        return_receiver(receiver)
+        return packet
+
+    def recv_vectored_from(self, buffers: Iterable[Any], flags: int = 0) -> PacketIntoFrom:
+        """Receive one packet into several buffers, and its sender's address; otherwise as ``recv_vectored()``.
+
+        Returns:
+            PacketIntoFrom(nbytes, truncated, addr).
+        """
+        count, size, addr = self._recv_scattered(buffers, check_flags(flags, RECV_PACKET))
+        return _new(PacketIntoFrom, (min(count, size), count > size, addr))
+
+    def peek_from(self, size: int, flags: int = 0) -> PacketFrom:
+        """Receive one packet that stays in the queue, and its sender's address; otherwise as ``recv_from()``."""
+        return self.recv_from(size, check_flags(flags, PEEK) | MSG_PEEK)
+
+    def recv_fds_from(self, size: int, max_fds: int, flags: int = 0) -> PacketFdsFrom:
+        """Receive one packet, its descriptors and its sender's address; otherwise as ``recv_fds()``.
+
+        Returns:
+            PacketFdsFrom(data, truncated, fds, addr).
+        """
+        received = self._recv_with_fds(size, max_fds, flags, wants_address=True)
+        assert received is not None
+        return _new(PacketFdsFrom, received)
+
+
+SOCKET_TYPES["UnixDatagram"] = UnixDatagram

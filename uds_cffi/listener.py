@@ -1,0 +1,315 @@
+"""Listeners.
+
+Rules:
+- A listener that we created is always O_NONBLOCK in the kernel, and "blocking" is a mode of the object: a poll that
+  says "ready" would otherwise lead into an accept that hangs when another acceptor was quicker.
+- One that was adopted keeps the kernel's flag as its mode; a timeout is then the kernel's, set for one accept.
+- Accepted connections are blocking and without timeouts, unless asked, on every system.
+"""
+
+from __future__ import annotations
+
+import errno
+from _thread import RLock
+
+from . import calls, naming
+from .address import UnixSocketAddr
+from .base import Socket, constructor
+from .calls import POLLIN, SOMAXCONN, check
+from .errors import error
+from .waiting import check_timeout, deadline_of, finish, remaining, try_once
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any, Generic, TypeVar
+
+    from typing_extensions import Self
+
+    from .address import AddressLike
+    from .connected import Connected
+
+    Connection = TypeVar("Connection", bound=Connected)
+
+    class _Base(Socket, Generic[Connection]):
+        pass
+
+else:
+
+    class _Base(Socket):
+        """Socket, which the type checker sees as generic."""
+
+        __slots__ = ()
+
+        def __class_getitem__(cls, item):
+            return cls
+
+
+# It can be taken again by a signal handler that accepts while this thread holds it.
+_lock = RLock()
+
+# The default of accept(timeout=...): the listener's own.
+OWN: Any = ...
+
+
+class Listener(_Base["Connection"]):
+    """Base of the listeners."""
+
+    __slots__ = ("_timeout", "_nonblocking", "_shut", "_timed", "_kernel_timeout")
+
+    _listens = True
+    _connection: type[Connection]
+
+    _timeout: float | None
+    _nonblocking: bool
+    _shut: bool
+    # How many calls are waiting with the kernel's timeout, and what that was before the first of them.
+    _timed: int
+    _kernel_timeout: int
+
+    def _prepare(self) -> None:
+        self._shut = False
+        self._timed = self._kernel_timeout = 0
+        self._timeout = None
+        self._nonblocking = False
+
+    @constructor
+    def bind(
+        cls,
+        addr: AddressLike,
+        *,
+        backlog: int | None = None,
+        nonblocking: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Make a socket that listens at an address (bind(2), listen(2)).
+
+        A path makes a socket file, with the permissions that the umask leaves; closing does not remove it, and an
+        existing file is never replaced.
+
+        Args:
+            addr: a UnixSocketAddr, or a path as str, bytes or os.PathLike; "" lets Linux choose an abstract name.
+            backlog: how many connections may wait (int, 0 to SOMAXCONN and above, which the kernel clamps), or None for
+                SOMAXCONN.  Linux admits one more.
+            nonblocking: whether ``accept()`` raises BlockingIOError instead of waiting (bool).
+            options: names and values of options, set before it listens, so that they hold for each client from its
+                first byte (a mapping).
+
+        Raises:
+            AddressError: the address cannot be one.
+            TypeError, ValueError: a bad backlog or option.
+            OSError: with the address: OSError (EADDRINUSE), FileNotFoundError, PermissionError, ...
+        """
+        target = UnixSocketAddr._coerce(addr)
+        size = _check_backlog(backlog)
+        self = cls._created(True, options)
+        try:
+            self._nonblocking_kernel = True
+            self._nonblocking = bool(nonblocking)
+            naming.bind(self._handle, target)
+            check(calls.listen(self._handle, size), target)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def accept(self, *, timeout: float | None = OWN, nonblocking: bool = False) -> tuple[Connection, UnixSocketAddr]:
+        """Accept a connection (accept4(2)).
+
+        Args:
+            timeout: seconds to wait (float), None to wait for ever; by default the listener's own timeout.
+            nonblocking: whether the new connection is nonblocking (bool).
+
+        Returns:
+            The connection, close-on-exec, and the address of the peer (UnixSocketAddr), unnamed when it has none.
+
+        Raises:
+            OSError: BlockingIOError, TimeoutError; EMFILE, this process may open no more; EINVAL after
+                ``shutdown(SHUT_RD)``; EBADF when closed.
+            TypeError, ValueError: a bad timeout.
+        """
+        limit = self._timeout if timeout is OWN else check_timeout(timeout)
+        conn = self._connection._empty()
+        name = naming.new_name()
+        blocks = self._kernel_blocks()
+        if self._nonblocking if self._nonblocking_kernel else not blocks:
+            if not self._accept_waiting(conn, name, nonblocking, blocks):
+                raise error(errno.EAGAIN)
+        elif blocks:
+            self._accept_in_kernel(conn, name, nonblocking, limit)
+        else:
+            self._accept_polling(conn, name, nonblocking, limit)
+        return conn, UnixSocketAddr._from_name(name)
+
+    def _kernel_blocks(self) -> bool:
+        """Whether accept(2) would wait: so it does on adopted listeners, and once a clone has restored the flag."""
+        return not check(calls.get_nonblocking(self._handle))
+
+    def _accept_polling(self, conn: Connected, name: Any, nonblocking: bool, limit: float | None) -> None:
+        def attempt() -> int:
+            result = naming.accept(self._handle, conn._handle, name, nonblocking)
+            # Not every system's poll(2) tells that a listener was shut down.
+            return -errno.EINVAL if result == -errno.EAGAIN and self._shut else result
+
+        result = attempt()
+        if result < 0:
+            # A listener that was shut down says "ready" for ever; an accept that blocks would say EINVAL.
+            finish(
+                self._handle,
+                result,
+                attempt,
+                POLLIN,
+                deadline_of(limit),
+                waits=True,
+                end=-errno.EINVAL,
+            )
+
+    def _accept_in_kernel(self, conn: Connected, name: Any, nonblocking: bool, limit: float | None) -> None:
+        """Let the kernel wait; its timeout is everybody's who uses the socket, so a call knows its own deadline."""
+        handle = self._handle
+        deadline = deadline_of(limit)
+
+        def attempt() -> int:
+            if deadline is not None:
+                left = max(1, int(remaining(deadline) * 1e6))
+                check(calls.set_timeout(handle, calls.SO_RCVTIMEO, left))
+            result = naming.accept(handle, conn._handle, name, nonblocking)
+            if result == -errno.EAGAIN and (deadline is not None or self._timed) and self._kernel_blocks():
+                # It may have been another call's timeout: go on until this one's own.
+                remaining(deadline)
+                return -errno.EINTR
+            return result
+
+        if deadline is None:
+            finish(handle, attempt(), attempt, POLLIN, None, kernel_waits=True)
+            return
+        with _lock:
+            if not self._timed:
+                self._kernel_timeout = calls.get_timeout(handle, calls.SO_RCVTIMEO)
+            self._timed += 1
+        try:
+            finish(handle, attempt(), attempt, POLLIN, deadline, kernel_waits=True)
+        finally:
+            with _lock:
+                self._timed -= 1
+                if not self._timed:
+                    calls.set_timeout(handle, calls.SO_RCVTIMEO, self._kernel_timeout)
+
+    def shutdown(self, how: int) -> None:  # noqa: D102 - inherited below.
+        super().shutdown(how)
+        if how != calls.SHUT_WR:
+            self._shut = True
+
+    shutdown.__doc__ = Socket.shutdown.__doc__
+
+    def try_accept(self, *, nonblocking: bool = False) -> tuple[Connection, UnixSocketAddr] | None:
+        """Accept a connection that is waiting, or return None when there is none; otherwise as ``accept()``.
+
+        Where accept(2) itself would wait, on a listener that was adopted in blocking mode, poll(2) is asked first, and
+        another acceptor that is quicker costs a millisecond.
+        """
+        conn = self._connection._empty()
+        name = naming.new_name()
+        if not self._accept_waiting(conn, name, nonblocking, self._kernel_blocks()):
+            return None
+        return conn, UnixSocketAddr._from_name(name)
+
+    def _accept_waiting(self, conn: Connected, name: Any, nonblocking: bool, blocks: bool) -> bool:
+        """Accept a connection that is waiting; False when there is none."""
+        if not blocks:
+            return try_once(lambda: naming.accept(self._handle, conn._handle, name, nonblocking)) is not None
+        if not check(calls.wait(self._handle, POLLIN, 0)):
+            return False
+        try:
+            self._accept_in_kernel(conn, name, nonblocking, 0.001)
+        except TimeoutError:
+            return False
+        return True
+
+    def incoming(self) -> Iterator[tuple[Connection, UnixSocketAddr]]:
+        """Accept connections for ever: an iterator of what ``accept()`` returns, which raises what it raises."""
+        while True:
+            yield self.accept()
+
+    __iter__ = None  # An endless loop should be asked for by its name.
+
+    def set_timeout(self, timeout: float | None) -> None:
+        """Let each ``accept()`` raise TimeoutError after so many seconds (float), or never (None, as at first).
+
+        Raises:
+            TypeError, ValueError: not a number; zero, negative, infinite.
+        """
+        self._timeout = check_timeout(timeout)
+
+    def timeout(self) -> float | None:
+        """Return the timeout of ``accept()`` in seconds, exactly as it was set, or None."""
+        return self._timeout
+
+    def set_nonblocking(self, nonblocking: bool) -> None:
+        """Let ``accept()`` raise BlockingIOError when no connection is waiting (True), or wait (False).
+
+        On a listener that this library created it is a mode of this object; on one that was adopted, the kernel's
+        O_NONBLOCK, which copies of the descriptor share.
+        """
+        if self._nonblocking_kernel:
+            if self.closed:
+                check(-errno.EBADF)
+            self._nonblocking = bool(nonblocking)
+        else:
+            super().set_nonblocking(nonblocking)
+
+    def is_nonblocking(self) -> bool:
+        """Return whether ``accept()`` raises BlockingIOError instead of waiting (bool)."""
+        kernel = super().is_nonblocking()
+        return self._nonblocking if self._nonblocking_kernel else kernel
+
+    def detach(self) -> int:
+        """Give the number away: the caller owns it from now on, and this object is closed.
+
+        The kernel's O_NONBLOCK is then what ``is_nonblocking()`` said.
+
+        Raises:
+            OSError: EBADF when it is closed already, EBUSY while a call is running in another thread.
+        """
+        if self._nonblocking_kernel and calls.running(self._handle):
+            check(-errno.EBUSY)
+        self._restore_kernel_mode()
+        return super().detach()
+
+    def to_stdlib(self) -> Any:  # noqa: D102 - inherited below.
+        self._restore_kernel_mode()
+        return super().to_stdlib()
+
+    to_stdlib.__doc__ = Socket.to_stdlib.__doc__
+
+    def _restore_kernel_mode(self) -> None:
+        if self._nonblocking_kernel:
+            check(calls.set_nonblocking(self._handle, self._nonblocking))
+            self._nonblocking_kernel = False
+
+    def _carry_mode(self, timeout: float | None) -> None:
+        # The standard library keeps a listener with a timeout nonblocking, as we do; without one it blocks.
+        self._nonblocking_kernel = bool(timeout)
+        if timeout:
+            self.set_timeout(timeout)
+
+    def _mode(self) -> float | None:
+        return 0.0 if self.is_nonblocking() else self._timeout
+
+    def _carry_clone(self, source: Self) -> None:
+        super()._carry_clone(source)
+        self._timeout = source._timeout
+        self._nonblocking = source._nonblocking
+
+    def _state(self) -> str:
+        return " listening"
+
+
+def _check_backlog(backlog: int | None) -> int:
+    if backlog is None:
+        return SOMAXCONN
+    if type(backlog) is not int:
+        raise TypeError(f"a backlog is an int, not {type(backlog).__name__}")
+    if not 0 <= backlog < 2**31:
+        raise ValueError(f"a backlog is within 0 to 2147483647, not {backlog}")
+    return backlog

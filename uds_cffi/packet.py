@@ -1,0 +1,229 @@
+"""What the packet sockets share: each receive brings one packet, and says whether it was cut.
+
+Rule: a packet that did not fit is reported as truncated, never passed off as whole.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from . import calls
+from .calls import (
+    MSG_DONTWAIT,
+    MSG_PEEK,
+    PACKET_END,
+    POLLIN,
+    TRUNC_LENGTH,
+    check,
+    receive_packet,
+    writable,
+)
+from .calls import recv_packet as c_recv_packet
+from .errors import error
+from .flags import PEEK, RECV_PACKET, check_flags
+from .receiver import KEPT_SIZE, borrow_receiver, return_receiver
+from .receiving import Receiving
+from .results import Packet, PacketFds, PacketInto
+from .waiting import try_once
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+_new = tuple.__new__
+
+
+class PacketSocket(Receiving):
+    """Base of the sockets that send and receive packets.
+
+    ``recv``, ``recv_into``, ``recv_vectored``, ``recv_packet`` and ``peek`` discard ancillary data, descriptors
+    included, as recv(2) does; ``options.pass_rights = False`` refuses descriptors altogether.
+    """
+
+    __slots__ = ()
+
+    # Whether the peer can end the connection.
+    _connection_ends = True
+
+    def recv(self, size: int, flags: int = 0) -> Packet:
+        """Receive one packet, at most ``size`` bytes of it (recv(2)); the rest of it is gone, ancillary data too.
+
+        Args:
+            size: in bytes (int).  With 0 a whole packet is thrown away.
+            flags: MSG_PEEK, MSG_DONTWAIT, MSG_TRUNC (int); MSG_TRUNC changes nothing here.
+
+        Returns:
+            Packet(data, truncated).  Empty data is an empty packet or the end of the connection, which
+            ``recv_packet()`` tells apart.
+
+        Raises:
+            TypeError, ValueError: bad arguments; the kernel was not asked.
+            OSError: ConnectionResetError, BlockingIOError, TimeoutError, ...
+        """
+        if flags:
+            flags = check_flags(flags, RECV_PACKET)
+        receiver = self._receiver(size, self._recv_flags | flags)
+        count = receive_packet(receiver.c)
+        if count < 0:
+            count = self._finish_receiver(receiver, receive_packet, count, flags)
+        # A slice ends at the end of the memory, and the memory may be larger than the size asked for.
+        data = receiver.view[:count] if count <= size else receiver.view[:size]
+        self._keep(receiver)
+        return _new(Packet, (data, count > size))
+
+    def try_recv(self, size: int, flags: int = 0) -> Packet | None:
+        """Receive a packet that is there, or None when there is none yet; otherwise as ``recv()``."""
+        flags = check_flags(flags, RECV_PACKET)
+        receiver = self._receiver(size, flags | MSG_DONTWAIT)
+        count = receive_packet(receiver.c)
+        if count < 0:
+            tried = self._try_receiver(receiver, receive_packet, count)
+            if tried is None:
+                return None
+            count = tried
+        data = receiver.view[: min(count, size)]
+        self._keep(receiver)
+        return _new(Packet, (data, count > size))
+
+    def recv_into(self, buffer: Any, flags: int = 0) -> PacketInto:
+        """Receive one packet into a writable contiguous buffer; what does not fit is gone, ancillary data too.
+
+        Returns:
+            PacketInto(nbytes, truncated).
+
+        Raises:
+            TypeError, BufferError: the buffer is read-only, or not contiguous.
+            ValueError, OSError: as for ``recv()``, and the same flags.
+        """
+        if flags:
+            flags = check_flags(flags, RECV_PACKET)
+        with writable(buffer) as memory:
+            size = len(memory)
+
+            def attempt() -> int:
+                return c_recv_packet(self._handle, memory, size, self._recv_flags | flags)
+
+            count = attempt()
+            if count < 0:
+                count = self._finish_read(count, attempt, flags)
+            return _new(PacketInto, (min(count, size), count > size))
+
+    def try_recv_into(self, buffer: Any, flags: int = 0) -> PacketInto | None:
+        """Receive a packet that is there into a buffer, or None when there is none yet."""
+        flags = check_flags(flags, RECV_PACKET)
+        with writable(buffer) as memory:
+            size = len(memory)
+            count = try_once(lambda: c_recv_packet(self._handle, memory, size, flags | MSG_DONTWAIT))
+            return None if count is None else _new(PacketInto, (min(count, size), count > size))
+
+    def recv_vectored(self, buffers: Iterable[Any], flags: int = 0) -> PacketInto:
+        """Receive one packet into several writable buffers, one after the other (recvmsg(2)).
+
+        Returns:
+            PacketInto(nbytes, truncated).
+
+        Raises:
+            ValueError: more than IOV_MAX buffers; the kernel was not asked.
+            TypeError, BufferError, OSError: as for ``recv_into()``, and the same flags.
+        """
+        count, size, _ = self._recv_scattered(buffers, check_flags(flags, RECV_PACKET))
+        return _new(PacketInto, (min(count, size), count > size))
+
+    def peek(self, size: int, flags: int = 0) -> Packet:
+        """Receive one packet that stays in the queue (MSG_PEEK of recv(2)); otherwise as ``recv()``."""
+        return self.recv(size, check_flags(flags, PEEK) | MSG_PEEK)
+
+    def peek_vectored(self, buffers: Iterable[Any], flags: int = 0) -> PacketInto:
+        """Fill several buffers with one packet that stays in the queue; otherwise as ``recv_vectored()``."""
+        return self.recv_vectored(buffers, check_flags(flags, PEEK) | MSG_PEEK)
+
+    def recv_packet(self) -> bytes | None:
+        """Receive one whole packet, however large; ancillary data is discarded.
+
+        An empty packet is told from the end of the connection by switching SO_TIMESTAMPNS on for a moment, which makes
+        a queued packet carry a timestamp and the end carry none; only when the length is 0, and only where
+        ``features()["packet_end"]`` is there: elsewhere length 0 is the end of a connection, so that loops end, and an
+        empty packet on a datagram socket, which no peer can end.
+
+        Returns:
+            bytes, or None exactly at the end of the connection.
+
+        Raises:
+            OSError: ConnectionResetError, BlockingIOError, TimeoutError, ...; EMSGSIZE when another reader took the
+                packet whose length was asked for and a longer one followed, which then was cut.
+        """
+        while True:
+            size = self._next_length()
+            if size == 0 and not self._packet_waits():
+                return None
+            receiver = borrow_receiver(self._handle, size)
+            receiver.set(size, MSG_DONTWAIT)
+            count = try_once(lambda receiver=receiver: receive_packet(receiver.c))  # type: ignore[misc]
+            data: bytes = receiver.view[: min(count or 0, size)]
+            return_receiver(receiver)
+            if count is None:
+                # Another reader was quicker; or a datagram socket was shut down, and the system cannot tell.
+                if size == 0 and not PACKET_END:
+                    return None
+                continue
+            if count > size:
+                raise error(errno.EMSGSIZE)
+            if not count and size and not self._packet_waits():
+                # Another reader took the packet, and what was read instead is the end.
+                return None
+            return data
+
+    def _next_length(self) -> int:
+        """Wait for a packet and return its length."""
+        if TRUNC_LENGTH:
+
+            def attempt() -> int:
+                return calls.packet_length(self._handle, self._recv_flags)
+
+            count = attempt()
+            return count if count >= 0 else self._finish_read(count, attempt, 0)
+        room = KEPT_SIZE
+        while True:
+            packet = self.peek(room)
+            if not packet.truncated:
+                return len(packet.data)
+            room *= 2
+
+    def _packet_waits(self) -> bool:
+        """Whether a length of 0 is that of a packet."""
+        if not PACKET_END:
+            # Only a connection can be ended by the peer.
+            return not self._connection_ends
+        waiting = try_once(lambda: calls.packet_waiting(self._handle))
+        if waiting is None:
+            # Another reader took it, and the caller looks again; or this is a datagram socket after SHUT_RD.
+            return not check(calls.wait(self._handle, POLLIN, 0)) & calls.HANGUP
+        return waiting > 0
+
+    def recv_fds(self, size: int, max_fds: int, flags: int = 0) -> PacketFds:
+        """Receive one packet and the descriptors that came with it (recvmsg(2)).
+
+        There is always room for 253 descriptors and for every other control message, which is discarded.
+
+        Args:
+            size: at most how many bytes (int).
+            max_fds: how many descriptors are wanted, 0 to 253 (int).
+            flags: MSG_PEEK, MSG_DONTWAIT (int).  A peek duplicates the descriptors each time.
+
+        Returns:
+            PacketFds(data, truncated, fds); ``fds`` (OwnedFds), close-on-exec, owns the descriptors.
+
+        Raises:
+            AncillaryTruncated: descriptors were lost: more than ``max_fds`` came, and those were closed, or the kernel
+                dropped some; it has ``data``, ``fds`` and ``lost``.
+            TypeError, ValueError, OSError: as for ``recv()``.
+        """
+        received = self._recv_with_fds(size, max_fds, flags)
+        assert received is not None
+        return _new(PacketFds, received[:3])
+
+    def try_recv_fds(self, size: int, max_fds: int, flags: int = 0) -> PacketFds | None:
+        """Receive a packet and its descriptors if one is there: otherwise None; the rest is as for ``recv_fds()``."""
+        received = self._recv_with_fds(size, max_fds, flags, waits=False)
+        return None if received is None else _new(PacketFds, received[:3])

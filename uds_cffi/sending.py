@@ -1,0 +1,223 @@
+"""Sending, in the shapes that every type has.
+
+Rules:
+- Descriptors go with the first byte of a stream message.  After a short send they have gone, and nothing sends them
+  twice; with no byte at all the kernel would throw them away, so that is refused.
+- No send raises SIGPIPE: C adds MSG_NOSIGNAL to each.
+"""
+
+from __future__ import annotations
+
+from .ancillary import check_ancillary
+from .calls import IOV_MAX, MSG_DONTWAIT, readable
+from .calls import send as c_send
+from .connected import Connected
+from .fd import split_owners
+from .flags import SEND, check_flags
+from .message import Outgoing, export, send_fds
+from .waiting import deadline_of, remaining, try_once
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from ._lib import CData
+    from .address import UnixSocketAddr
+    from .ancillary import SocketAncillary
+
+
+class Sending(Connected):
+    """Connected sockets, able to send."""
+
+    __slots__ = ()
+
+    _stream = False
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Send bytes (send(2)).
+
+        Args:
+            data: a contiguous bytes-like object.
+            flags: MSG_DONTWAIT, MSG_EOR (int).
+
+        Returns:
+            How many bytes went (int): on a stream perhaps fewer than given, as a packet always all.
+
+        Raises:
+            TypeError, BufferError: the data is not bytes-like, or not contiguous.
+            OSError: BrokenPipeError, ConnectionResetError, ...; EMSGSIZE for a packet larger than the send buffer
+                allows; BlockingIOError, TimeoutError.
+        """
+        if flags:
+            flags = check_flags(flags, SEND)
+        if type(data) is not bytes:
+            with readable(data) as pointer:
+                return self._send(pointer, flags)
+        sent = c_send(self._handle, data, len(data), self._send_flags | flags)
+        return sent if sent >= 0 else self._send(data, flags, sent)
+
+    def _send(self, data: Any, flags: int, sent: int | None = None) -> int:
+        def attempt() -> int:
+            return c_send(self._handle, data, len(data), self._send_flags | flags)
+
+        if sent is None:
+            sent = attempt()
+        return sent if sent >= 0 else self._finish_write(sent, attempt, flags)
+
+    def try_send(self, data: Any, flags: int = 0) -> int | None:
+        """Send bytes if that is possible at once: returns how many went, or None when the call would block.
+
+        Otherwise as ``send()``.
+        """
+        if flags:
+            flags = check_flags(flags, SEND)
+        if type(data) is not bytes:
+            with readable(data) as pointer:
+                return self._try_send(pointer, flags)
+        return self._try_send(data, flags)
+
+    def _try_send(self, data: Any, flags: int) -> int | None:
+        flags |= self._always_sends | MSG_DONTWAIT
+        return try_once(lambda: c_send(self._handle, data, len(data), flags))
+
+    def send_vectored(self, buffers: Iterable[Any], flags: int = 0) -> int:
+        """Send several buffers as one (sendmsg(2)).
+
+        Args:
+            buffers: an iterable of contiguous bytes-like objects.
+            flags: as for ``send()``.
+
+        Returns:
+            How many bytes went (int).  More than IOV_MAX buffers take several calls on a stream: only the first may
+            fall short while the socket can wait, and an error after it ends with the number so far.
+
+        Raises:
+            ValueError: more than IOV_MAX buffers for a packet; the kernel was not asked.
+            TypeError, BufferError, OSError: as for ``send()``.
+        """
+        flags = check_flags(flags, SEND)
+        with Outgoing(buffers) as message:
+            return self._send_message(message, flags)
+
+    def send_ancillary(self, buffers: Iterable[Any], ancillary: SocketAncillary, flags: int = 0) -> int:
+        """Send several buffers as one, with ancillary data (sendmsg(2)).
+
+        Args:
+            buffers: an iterable of contiguous bytes-like objects.
+            ancillary: what to send beside them; it is not cleared, and its descriptors stay the caller's.
+            flags: as for ``send()``.
+
+        Returns:
+            How many bytes went (int).  The ancillary data went with the first of them: send the rest without it.
+
+        Raises:
+            ValueError: descriptors without a byte on a stream; an ancillary that holds what was received.
+            OSError: PermissionError for credentials that are not the sender's; EBADF for a descriptor that is not
+                open; EINVAL for malformed items; otherwise as for ``send()``.
+        """
+        flags = check_flags(flags, SEND)
+        return self._send_ancillary(buffers, ancillary, flags, None)
+
+    def _send_ancillary(
+        self, buffers: Iterable[Any], ancillary: SocketAncillary, flags: int, addr: UnixSocketAddr | None
+    ) -> int:
+        check_ancillary(ancillary)
+        ancillary._truncated = False
+        with Outgoing(buffers, addr, ancillary) as message:
+            if message.carries_fds:
+                self._check_carrier(message.size)
+            return self._send_message(message, flags)
+
+    def _send_message(self, message: Outgoing, flags: int) -> int:
+        if message.count > IOV_MAX and not self._stream:
+            raise ValueError(f"{message.count} buffers are more than the {IOV_MAX} that one packet is sent from")
+        if message.count <= IOV_MAX:
+            return self._send_piece(message, flags)
+        deadline = deadline_of(self._write_timeout)
+        wanted = message.piece()
+        total = sent = self._send_piece(message, flags, deadline)
+        if sent < wanted:
+            return sent
+        message.advance(sent)
+        while message.size:
+            try:
+                if deadline is not None:
+                    remaining(deadline)
+                sent = self._send_piece(message, flags, deadline)
+            except OSError:
+                # What went is reported; the next call meets the error again.
+                return total
+            message.advance(sent)
+            total += sent
+        return total
+
+    def _send_piece(self, message: Outgoing, flags: int, deadline: float | None = None) -> int:
+        def attempt() -> int:
+            return message.attempt(self._handle, self._send_flags | flags)
+
+        sent = attempt()
+        return sent if sent >= 0 else self._finish_write(sent, attempt, flags, deadline)
+
+    def send_fds(self, data: Any, fds: Iterable[Any], flags: int = 0) -> int:
+        """Send bytes with descriptors (sendmsg(2), SCM_RIGHTS of unix(7)).
+
+        Args:
+            data: a contiguous bytes-like object; on a stream at least one byte.
+            fds: an iterable of up to 253 ints and objects with ``fileno()``; they stay the caller's, and may be closed
+                as soon as this returns.
+            flags: as for ``send()``.
+
+        Returns:
+            How many bytes went (int).  The descriptors went with the first of them: send the rest without them.
+
+        Raises:
+            TypeError, ValueError: what is no descriptor; more than 253; none of the bytes on a stream.
+            OSError: EBADF for a descriptor that is not open; PermissionError when the receiver refuses descriptors
+                (``options.pass_rights``); OSError (ETOOMANYREFS) when too many are in flight; otherwise as for
+                ``send()``.
+        """
+        if flags:
+            flags = check_flags(flags, SEND)
+        numbers, owners = split_owners(fds)
+        if type(data) is bytes:
+            return self._send_with_fds(data, numbers, owners, flags)
+        with export(data) as pointer:
+            return self._send_with_fds(pointer, numbers, owners, flags)
+
+    def _send_with_fds(
+        self,
+        pointer: CData,
+        numbers: list[int],
+        owners: list[Any] | None,
+        flags: int,
+        deadline: float | None = None,
+        addr: UnixSocketAddr | None = None,
+    ) -> int:
+        size = len(pointer)
+        if numbers:
+            self._check_carrier(size)
+
+        def attempt() -> int:
+            return send_fds(self._handle, pointer, size, self._send_flags | flags, addr, numbers, owners)
+
+        sent = attempt()
+        return sent if sent >= 0 else self._finish_write(sent, attempt, flags, deadline)
+
+    def try_send_fds(self, data: Any, fds: Iterable[Any], flags: int = 0) -> int | None:
+        """Send bytes with descriptors if that is possible at once: returns how many went, or None.
+
+        Otherwise as ``send_fds()``; after None nothing went.
+        """
+        flags = check_flags(flags, SEND)
+        numbers, owners = split_owners(fds)
+        flags |= self._always_sends | MSG_DONTWAIT
+        with export(data) as pointer:
+            size = len(pointer)
+            if numbers:
+                self._check_carrier(size)
+            return try_once(lambda: send_fds(self._handle, pointer, size, flags, None, numbers, owners))
+
+    def _check_carrier(self, size: int) -> None:
+        if self._stream and not size:
+            raise ValueError("descriptors need at least one byte of data on a stream: the kernel drops them otherwise")

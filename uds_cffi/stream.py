@@ -1,0 +1,346 @@
+"""Streams: a connection of bytes without boundaries.
+
+Rule: nothing is lost silently.  What takes several calls reports how far it got, in the error that ended it.
+"""
+
+from __future__ import annotations
+
+from .calls import IOV_MAX, MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, SOCK_STREAM, receive, writable
+from .calls import recv as c_recv
+from .calls import send as c_send
+from .errors import IncompleteReadError
+from .fd import SOCKET_TYPES, split_owners
+from .flags import PEEK, RECV_MESSAGE, RECV_STREAM, SEND, check_flags
+from .listener import Listener
+from .message import Outgoing, check_list, export
+from .receiver import borrow_receiver, check_size, return_receiver
+from .receiving import Receiving
+from .streamfile import open_stream
+from .waiting import deadline_of, remaining, try_once
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import IO, Any
+
+    from ._lib import CData
+    from .fd import OwnedFds
+
+
+def _check_stream_flags(flags: int) -> int:
+    flags = check_flags(flags, RECV_STREAM)
+    if flags & MSG_WAITALL and flags & MSG_PEEK:
+        raise ValueError("MSG_WAITALL with MSG_PEEK: what is peeked stays in the queue, so it cannot be waited for")
+    return flags
+
+
+def _would_wait(problem: OSError) -> bool:
+    """Whether the error stands for nothing but time: the kernel will not forget it."""
+    return isinstance(problem, (BlockingIOError, TimeoutError))
+
+
+class UnixStream(Receiving):
+    """A stream socket that is connected (unix(7), SOCK_STREAM).
+
+    Made by ``connect``, ``pair``, ``UnixListener.accept``, ``from_fd``, ``from_stdlib`` and ``borrow``; a context
+    manager. ``recv``, ``recv_into``, ``recv_vectored``, ``recv_exactly`` and ``peek`` discard ancillary data,
+    descriptors included, as recv(2) does; ``options.pass_rights = False`` refuses descriptors altogether.
+    """
+
+    __slots__ = ()
+
+    _kind = SOCK_STREAM
+    _stream = True
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Receive at most ``size`` bytes (recv(2)); ancillary data is discarded.
+
+        Args:
+            size: in bytes (int).
+            flags: MSG_PEEK, MSG_DONTWAIT, MSG_WAITALL (int).
+
+        Returns:
+            bytes; b"" at the end of the connection.
+
+        Raises:
+            TypeError, ValueError: bad arguments; the kernel was not asked.
+            OSError: ConnectionResetError, BlockingIOError, TimeoutError, ...  With MSG_WAITALL a timeout after some
+                bytes returns those, and another error has them in ``partial`` (bytes).
+        """
+        if flags:
+            flags = _check_stream_flags(flags)
+            if flags & MSG_WAITALL:
+                return self._recv_whole(size, flags)
+        receiver = self._receiver(size, self._recv_flags | flags)
+        count = receive(receiver.c)
+        if count < 0:
+            count = self._finish_receiver(receiver, receive, count, flags)
+        data: bytes = receiver.view[:count]
+        self._keep(receiver)
+        return data
+
+    def _recv_whole(self, size: int, flags: int, *, exactly: bool = False) -> bytes:
+        """Receive until ``size`` bytes are there; less at the end, or, unless ``exactly``, when it would wait."""
+        receiver = borrow_receiver(self._handle, check_size(size))
+        receiver.reserve(size)
+        count, problem = self._fill(receiver.memory, size, flags)
+        data: bytes = receiver.view[:count]
+        return_receiver(receiver)
+        if problem is not None and (exactly or not count or not _would_wait(problem)):
+            problem.partial = data  # type: ignore[attr-defined]
+            raise problem
+        return data
+
+    def _recv_once(self, memory: CData, size: int, flags: int, deadline: float | None = None) -> int:
+        def attempt() -> int:
+            return c_recv(self._handle, memory, size, self._recv_flags | flags)
+
+        count = attempt()
+        return count if count >= 0 else self._finish_read(count, attempt, flags, deadline)
+
+    def _fill(self, memory: CData, size: int, flags: int) -> tuple[int, OSError | None]:
+        """Receive until memory is full or the connection ends: how far it got, and the error that stopped it."""
+        self._check_open()
+        deadline = deadline_of(self._read_timeout)
+        # The kernel's own MSG_WAITALL ends at a signal, and swallows an error that follows some bytes.
+        flags &= ~MSG_WAITALL
+        done = 0
+        try:
+            while done < size:
+                if done and deadline is not None:
+                    remaining(deadline)
+                count = self._recv_once(memory + done, size - done, flags, deadline)
+                if not count:
+                    break
+                done += count
+        except OSError as problem:
+            return done, problem
+        return done, None
+
+    def try_recv(self, size: int, flags: int = 0) -> bytes | None:
+        """Receive what is there: bytes, b"" at the end, or None when there is nothing yet; otherwise as ``recv()``."""
+        flags = check_flags(flags, RECV_MESSAGE)
+        receiver = self._receiver(size, flags | MSG_DONTWAIT)
+        count = receive(receiver.c)
+        if count < 0:
+            tried = self._try_receiver(receiver, receive, count)
+            if tried is None:
+                return None
+            count = tried
+        data: bytes = receiver.view[:count]
+        self._keep(receiver)
+        return data
+
+    def recv_into(self, buffer: Any, flags: int = 0) -> int:
+        """Receive into a writable contiguous buffer, as much as fits; ancillary data is discarded.
+
+        Returns:
+            How many bytes were written (int), 0 at the end of the connection.
+
+        Raises:
+            TypeError, BufferError: the buffer is read-only, or not contiguous.
+            ValueError, OSError: as for ``recv()``, and the same flags; with MSG_WAITALL an error after some bytes has
+                ``nbytes`` (int), how many are in the buffer.
+        """
+        if flags:
+            flags = _check_stream_flags(flags)
+        with writable(buffer) as memory:
+            if flags & MSG_WAITALL:
+                count, problem = self._fill(memory, len(memory), flags)
+                if problem is not None and not (count and _would_wait(problem)):
+                    problem.nbytes = count  # type: ignore[attr-defined]
+                    raise problem
+                return count
+            return self._recv_once(memory, len(memory), flags)
+
+    def try_recv_into(self, buffer: Any, flags: int = 0) -> int | None:
+        """Receive what is there into a buffer: the number of bytes, or None when there is nothing yet."""
+        flags = check_flags(flags, RECV_MESSAGE)
+        with writable(buffer) as memory:
+            return try_once(lambda: c_recv(self._handle, memory, len(memory), flags | MSG_DONTWAIT))
+
+    def recv_exactly(self, size: int) -> bytes:
+        """Receive exactly ``size`` bytes (int); ancillary data is discarded.  The timeout is the total.
+
+        Raises:
+            IncompleteReadError: the connection ended before; it has ``partial`` and ``expected``.
+            OSError: BlockingIOError, TimeoutError, ConnectionResetError, ..., with ``partial`` (bytes), what had
+                arrived.
+        """
+        data = self._recv_whole(size, 0, exactly=True)
+        if len(data) < size:
+            raise IncompleteReadError(data, size)
+        return data
+
+    def recv_vectored(self, buffers: Iterable[Any], flags: int = 0) -> int:
+        """Receive into several writable buffers, one after the other (recvmsg(2)); ancillary data is discarded.
+
+        More than IOV_MAX of them take several calls, of which only the first waits.
+
+        Args:
+            buffers: an iterable of writable contiguous buffers.
+            flags: MSG_PEEK, MSG_DONTWAIT (int).  A peek fills at most IOV_MAX buffers.
+
+        Returns:
+            How many bytes were written (int), 0 at the end of the connection.
+
+        Raises:
+            TypeError, BufferError, ValueError, OSError: as for ``recv_into()``; an error of a further call has
+                ``nbytes`` (int), how many bytes are in the buffers.
+        """
+        flags = check_flags(flags, RECV_MESSAGE)
+        check_list(buffers)
+        pieces = list(buffers)
+        if len(pieces) <= IOV_MAX:
+            return self._recv_scattered(pieces, flags)[0]
+        total, room, _ = self._recv_scattered(pieces[:IOV_MAX], flags)
+        start = IOV_MAX
+        full = total == room and not flags & MSG_PEEK
+        while full and start < len(pieces):
+            try:
+                count, room, _ = self._recv_scattered(pieces[start : start + IOV_MAX], flags | MSG_DONTWAIT)
+            except BlockingIOError:
+                return total
+            except OSError as problem:
+                # The kernel has forgotten the error, so it is reported now, with what came before it.
+                problem.nbytes = total  # type: ignore[attr-defined]
+                raise
+            total += count
+            start += IOV_MAX
+            full = count == room
+        return total
+
+    def peek(self, size: int, flags: int = 0) -> bytes:
+        """Receive at most ``size`` bytes that stay in the queue (MSG_PEEK of recv(2)); otherwise as ``recv()``."""
+        return self.recv(size, check_flags(flags, PEEK & RECV_MESSAGE) | MSG_PEEK)
+
+    def peek_vectored(self, buffers: Iterable[Any], flags: int = 0) -> int:
+        """Fill several buffers with bytes that stay in the queue; otherwise as ``recv_vectored()``."""
+        return self.recv_vectored(buffers, check_flags(flags, PEEK & RECV_MESSAGE) | MSG_PEEK)
+
+    def recv_fds(self, size: int, max_fds: int, flags: int = 0) -> tuple[bytes, OwnedFds]:
+        """Receive bytes and the descriptors that came with them (recvmsg(2)).
+
+        There is always room for 253 descriptors and for every other control message, which is discarded.
+
+        Args:
+            size: at most how many bytes (int).
+            max_fds: how many descriptors are wanted, 0 to 253 (int).
+            flags: MSG_PEEK, MSG_DONTWAIT (int).  A peek duplicates the descriptors each time.
+
+        Returns:
+            The bytes, and an OwnedFds, close-on-exec, that owns the descriptors.
+
+        Raises:
+            AncillaryTruncated: descriptors were lost: more than ``max_fds`` came, and those were closed, or the kernel
+                dropped some; it has ``data``, ``fds`` and ``lost``.
+            TypeError, ValueError, OSError: as for ``recv()``.
+        """
+        received = self._recv_with_fds(size, max_fds, flags)
+        assert received is not None
+        return received[0], received[2]
+
+    def try_recv_fds(self, size: int, max_fds: int, flags: int = 0) -> tuple[bytes, OwnedFds] | None:
+        """Receive bytes and descriptors if there are any: otherwise None; the rest is as for ``recv_fds()``."""
+        received = self._recv_with_fds(size, max_fds, flags, waits=False)
+        return None if received is None else (received[0], received[2])
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send all of the data; the timeout is the total.
+
+        Raises:
+            OSError: as for ``send()``, with ``sent`` (int), how many bytes went before it.
+            TypeError, BufferError: as for ``send()``.
+        """
+        flags = check_flags(flags, SEND)
+        with export(data) as memory:
+            self._send_rest(memory, len(memory), flags, 0, deadline_of(self._write_timeout))
+
+    def _send_rest(self, memory: CData, size: int, flags: int, sent: int, deadline: float | None) -> None:
+        def attempt() -> int:
+            return c_send(self._handle, memory + sent, size - sent, self._send_flags | flags)
+
+        self._check_open()
+        try:
+            while sent < size:
+                if sent and deadline is not None:
+                    remaining(deadline)
+                count = attempt()
+                if count < 0:
+                    count = self._finish_write(count, attempt, flags, deadline)
+                sent += count
+        except OSError as problem:
+            problem.sent = sent  # type: ignore[attr-defined]
+            raise
+
+    def sendall_vectored(self, buffers: Iterable[Any], flags: int = 0) -> None:
+        """Send all of several buffers; otherwise as ``sendall()``."""
+        flags = check_flags(flags, SEND)
+        deadline = deadline_of(self._write_timeout)
+        sent = 0
+        self._check_open()
+        with Outgoing(buffers) as message:
+            try:
+                while message.size:
+                    if sent and deadline is not None:
+                        remaining(deadline)
+                    count = self._send_piece(message, flags, deadline)
+                    message.advance(count)
+                    sent += count
+            except OSError as problem:
+                problem.sent = sent  # type: ignore[attr-defined]
+                raise
+
+    def sendall_fds(self, data: Any, fds: Iterable[Any], flags: int = 0) -> None:
+        """Send all of the data, with descriptors at its first byte; the timeout is the total.
+
+        Raises:
+            OSError: as for ``send_fds()``, with ``sent`` (int); when it is not 0 the descriptors have gone.
+            TypeError, ValueError: as for ``send_fds()``.
+        """
+        flags = check_flags(flags, SEND)
+        deadline = deadline_of(self._write_timeout)
+        numbers, owners = split_owners(fds)
+        with export(data) as memory:
+            try:
+                sent = self._send_with_fds(memory, numbers, owners, flags, deadline)
+            except OSError as problem:
+                problem.sent = 0  # type: ignore[attr-defined]
+                raise
+            self._send_rest(memory, len(memory), flags, sent, deadline)
+
+    def makefile(
+        self,
+        mode: str = "r",
+        buffering: int | None = None,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> IO[Any]:
+        """Make a file object that reads and writes the stream, as ``socket.makefile()`` does.
+
+        Args:
+            mode: "r", "w" or "rw", with "b" for bytes.
+            buffering, encoding, errors, newline: as for ``open()``.
+
+        Returns:
+            A file object.  It borrows the stream: closing it leaves the stream open, and the stream's timeouts apply.
+
+        Raises:
+            ValueError: another mode, or unbuffered text.
+        """
+        return open_stream(self, mode, buffering, encoding, errors, newline)
+
+
+class UnixListener(Listener[UnixStream]):
+    """A stream socket that listens (unix(7), SOCK_STREAM), made by ``bind``; it accepts UnixStream connections."""
+
+    __slots__ = ()
+
+    _kind = SOCK_STREAM
+    _connection = UnixStream
+
+
+SOCKET_TYPES["UnixStream"] = UnixStream
+SOCKET_TYPES["UnixListener"] = UnixListener
