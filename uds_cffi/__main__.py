@@ -1,0 +1,29 @@
+"""``python -m uds_cffi``: what this build and this kernel can do, and a demonstration."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit status (int)."""
+    parser = argparse.ArgumentParser(prog="python -m uds_cffi", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print the capabilities as JSON")
+    commands = parser.add_subparsers(dest="command", metavar="{demo}")
+    commands.add_parser("demo", help="two processes pass descriptors and credentials and show each step")
+    options = parser.parse_args(arguments)
+    if options.command == "demo":
+        if options.json:
+            parser.error("--json is for the capabilities, not for the demo")
+        from .demo import run
+
+        return run()
+    from .report import as_json, as_table
+
+    print(as_json() if options.json else as_table())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
