@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ except ImportError as error:
     ) from error
 
 import census
-from support import FEATURE_SKIP
+import support
 
 
 def pytest_report_header() -> str:
@@ -65,14 +66,44 @@ def socket_path(short_dir: str) -> str:
     return os.path.join(short_dir, "s")
 
 
+@pytest.fixture(params=support.TYPES)
+def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
+    """Make a pair of each type."""
+    one, two = request.param.pair()
+    with one, two:
+        yield one, two
+
+
+@pytest.fixture
+def stream() -> Iterator[tuple[uds_cffi.UnixStream, uds_cffi.UnixStream]]:
+    """Make a pair of streams."""
+    one, two = uds_cffi.UnixStream.pair()
+    with one, two:
+        yield one, two
+
+
+@pytest.fixture
+def number() -> Iterator[int]:
+    """Open a file, and yield the number of its descriptor."""
+    with tempfile.TemporaryFile() as file:
+        yield file.fileno()
+
+
+@pytest.fixture
+def files() -> Iterator[list[int]]:
+    """Open two different files, and yield the numbers of their descriptors."""
+    with tempfile.TemporaryFile() as one, tempfile.TemporaryFile() as two:
+        yield [one.fileno(), two.fileno()]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """End with the list of features that this run could not test, and why."""
     skipped: collections.Counter[str] = collections.Counter()
     for report in terminalreporter.stats.get("skipped", ()):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
         reason = reason.partition("Skipped: ")[2] or reason
-        if reason.startswith(FEATURE_SKIP):
-            skipped[reason[len(FEATURE_SKIP) :]] += 1
+        if reason.startswith(support.FEATURE_SKIP):
+            skipped[reason[len(support.FEATURE_SKIP) :]] += 1
     if skipped:
         terminalreporter.section("features")
         for reason, count in sorted(skipped.items()):

@@ -6,7 +6,9 @@ Rule: nothing here waits without an end. A test that would hang fails instead.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
+import gc
 import os
 import select
 import signal
@@ -57,6 +59,40 @@ def needs(feature: str) -> pytest.MarkDecorator:
 def lacks(feature: str) -> pytest.MarkDecorator:
     """Skip a test where a feature is present: the test is about its absence."""
     return pytest.mark.skipif(supported(feature), reason=f"{FEATURE_SKIP}{feature} is present")
+
+
+# --- Sockets and descriptors --------------------------------------------------------------------
+
+# The types that pair() makes, as parameters of a test.
+TYPES = [
+    uds_cffi.UnixStream,
+    uds_cffi.UnixDatagram,
+    pytest.param(uds_cffi.UnixSeqpacketConn, marks=needs("seqpacket")),
+]
+
+
+def raises_errno(code: int) -> Any:
+    """Expect an OSError with this errno."""
+    return pytest.raises(OSError, match=rf"\[Errno {code}\]")
+
+
+def is_open(number: int) -> bool:
+    """Tell whether this process has a descriptor of this number."""
+    try:
+        os.fstat(number)
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
+        return False
+    return True
+
+
+def collect() -> None:
+    """Let the garbage collector run all finalizers."""
+    gc.collect()
+    if sys.implementation.name != "cpython":
+        # PyPy runs finalizers after the first collection.
+        gc.collect()
 
 
 # --- Child processes ----------------------------------------------------------------------------

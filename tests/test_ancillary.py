@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,32 +19,13 @@ from uds_cffi import (
     OwnedFd,
     ScmCredentials,
     SocketAncillary,
-    UnixDatagram,
-    UnixSeqpacketConn,
-    UnixStream,
     UnknownControlMessage,
     ffi,
     lib,
 )
 
-TYPES = [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
 # A level that no kernel knows, and so ignores when it is sent.
 LEVEL = 12345
-
-
-@pytest.fixture(params=TYPES)
-def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
-    """Make a pair of each type."""
-    one, two = request.param.pair()
-    with one, two:
-        yield one, two
-
-
-@pytest.fixture
-def number() -> Iterator[int]:
-    """Open a file."""
-    with tempfile.TemporaryFile() as file:
-        yield file.fileno()
 
 
 def space(fds: int) -> int:

@@ -7,7 +7,6 @@ is bytes, not credentials.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,8 +18,6 @@ from uds_cffi import (
     ScmCredentials,
     ScmRights,
     SocketAncillary,
-    UnixDatagram,
-    UnixSeqpacketConn,
     UnixStream,
     UnknownControlMessage,
     ffi,
@@ -31,24 +28,14 @@ from uds_cffi import (
 
 pytestmark = support.needs("credentials")
 
-TYPES = [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
 NOBODY = 65534
 
 
-@pytest.fixture(params=TYPES)
-def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
-    """Make a pair of each type, of which the second receives credentials."""
-    one, two = request.param.pair()
-    with one, two:
-        two.options.pass_credentials = True
-        yield one, two
-
-
 @pytest.fixture
-def number() -> Iterator[int]:
-    """Open a file."""
-    with tempfile.TemporaryFile() as file:
-        yield file.fileno()
+def pair(pair: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Let the second of each pair receive credentials."""
+    pair[1].options.pass_credentials = True
+    return pair
 
 
 def mine() -> ScmCredentials:
@@ -245,7 +232,7 @@ def test_looking_at_a_stream_without_reading(stream: tuple[UnixStream, UnixStrea
     assert two.recv(1) == b"x"
 
 
-@pytest.mark.parametrize("kind", TYPES[1:])
+@pytest.mark.parametrize("kind", support.TYPES[1:])
 def test_empty_packet_has_its_sender(kind: Any) -> None:
     """An empty packet is not the end: its credentials are real."""
     one, two = kind.pair(options={"pass_credentials": True})

@@ -8,10 +8,10 @@ around each test sees to the rest.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from typing import Any, Callable
 
+import passing
 import pytest
 import support
 
@@ -20,12 +20,10 @@ from uds_cffi import (
     MSG_DONTWAIT,
     MSG_PEEK,
     MSG_TRUNC,
-    OwnedFds,
     Received,
     ScmRights,
     SocketAncillary,
     UnixDatagram,
-    UnixSeqpacketConn,
     UnixSocketAddr,
     UnixStream,
     UnknownControlMessage,
@@ -33,16 +31,7 @@ from uds_cffi import (
     lib,
 )
 
-TYPES = [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
 LEVEL = 12345
-
-
-@pytest.fixture(params=TYPES)
-def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
-    """Make a pair of each type."""
-    one, two = request.param.pair()
-    with one, two:
-        yield one, two
 
 
 @pytest.fixture
@@ -51,22 +40,6 @@ def packets() -> Iterator[tuple[UnixDatagram, UnixDatagram]]:
     one, two = UnixDatagram.pair()
     with one, two:
         yield one, two
-
-
-@pytest.fixture
-def files() -> Iterator[list[int]]:
-    """Open two different files."""
-    with tempfile.TemporaryFile() as one, tempfile.TemporaryFile() as two:
-        yield [one.fileno(), two.fileno()]
-
-
-def same(fds: OwnedFds, originals: list[int]) -> bool:
-    numbers = fds.numbers()
-    return len(numbers) == len(originals) and all(map(os.path.sameopenfile, numbers, originals))
-
-
-def is_open(number: int) -> bool:
-    return os.path.exists(f"/dev/fd/{number}")
 
 
 def peek_numbers(ancillary: SocketAncillary) -> list[int]:
@@ -92,7 +65,7 @@ def test_everything_that_a_message_brings(pair: tuple[Any, Any], files: list[int
         assert received.addr == UnixSocketAddr.unnamed()
         (message,) = received.messages
         assert type(message) is ScmRights
-        assert same(message.fds, files)
+        assert passing.same(message.fds, files)
         assert not any(os.get_inheritable(number) for number in message.fds.numbers())
         assert len(ancillary) == lib.CMSG_SPACE(2 * ffi.sizeof("int"))
         assert not ancillary.is_empty
@@ -120,7 +93,7 @@ def test_receiving_into_buffers(pair: tuple[Any, Any], files: list[int]) -> None
     with two.recv_ancillary(buffers, ancillary) as received:
         assert (received.nbytes, received.data, received.truncated) == (8, None, False)
         assert [bytes(buffer) for buffer in buffers] == [b"some t", b"ex.."]
-        assert same(received.messages[0].fds, files)
+        assert passing.same(received.messages[0].fds, files)
 
 
 def test_packet_that_was_cut(packets: tuple[UnixDatagram, UnixDatagram], files: list[int]) -> None:
@@ -135,7 +108,7 @@ def test_packet_that_was_cut(packets: tuple[UnixDatagram, UnixDatagram], files: 
             assert received.full_size == (5 if known else None)
             assert received.data == (b"123"[:size] if isinstance(room, int) else None)
             assert received.flags & MSG_TRUNC
-            assert same(received.messages[0].fds, files)
+            assert passing.same(received.messages[0].fds, files)
 
 
 def test_stream_is_never_truncated(files: list[int]) -> None:
@@ -158,7 +131,7 @@ def test_receive_ends_behind_the_message_with_descriptors(files: list[int]) -> N
         one.send(b"cc")
         with two.recv_ancillary(100, SocketAncillary(128)) as received:
             assert received.data == b"aaBB"
-            assert same(received.messages[0].fds, files)
+            assert passing.same(received.messages[0].fds, files)
         assert two.recv(100) == b"cc"
 
 
@@ -178,7 +151,7 @@ def test_peeking_brings_descriptors_of_its_own(pair: tuple[Any, Any], files: lis
     for flags in (MSG_PEEK, MSG_PEEK, 0):
         with two.recv_ancillary(10, ancillary, flags) as received:
             assert received.data == b"x"
-            assert same(received.messages[0].fds, files)
+            assert passing.same(received.messages[0].fds, files)
     assert two.try_recv(1) is None
 
 
@@ -235,7 +208,7 @@ def test_messages_are_the_same_objects(pair: tuple[Any, Any], files: list[int]) 
         with two.recv_ancillary(1, ancillary) as second:
             assert ancillary.messages() is second.messages
             assert second.messages is not received.messages
-            assert same(received.messages[0].fds, files)
+            assert passing.same(received.messages[0].fds, files)
 
 
 def next_receive(one: Any, two: Any, ancillary: SocketAncillary) -> None:
@@ -275,10 +248,10 @@ def test_what_was_not_read_is_closed(pair: tuple[Any, Any], files: list[int], en
     numbers = peek_numbers(ancillary)
     messages = () if reader is None else ancillary.messages() if reader == "ancillary" else received.messages
     ENDS[end](one, two, ancillary)
-    assert [is_open(number) for number in numbers] == [reader is not None] * 2
+    assert [support.is_open(number) for number in numbers] == [reader is not None] * 2
     for message in messages:
         message.fds.close()
-    assert not any(is_open(number) for number in numbers)
+    assert not any(support.is_open(number) for number in numbers)
 
 
 def test_closing_the_result_closes_what_was_read(pair: tuple[Any, Any], files: list[int]) -> None:
@@ -290,7 +263,7 @@ def test_closing_the_result_closes_what_was_read(pair: tuple[Any, Any], files: l
     numbers = peek_numbers(ancillary)
     with ancillary.messages()[0].fds[1] as taken:
         received.close()
-        assert [is_open(number) for number in numbers] == [False, True]
+        assert [support.is_open(number) for number in numbers] == [False, True]
         received.close()
         assert not taken.closed
 
@@ -303,7 +276,7 @@ def test_closing_an_unread_result(pair: tuple[Any, Any], files: list[int]) -> No
     received = two.recv_ancillary(1, ancillary)
     numbers = peek_numbers(ancillary)
     received.close()
-    assert not any(is_open(number) for number in numbers)
+    assert not any(support.is_open(number) for number in numbers)
     assert ancillary.messages()[0].fds.numbers() == [-1, -1]
 
 
@@ -329,7 +302,7 @@ def test_add_after_a_receive_begins_anew(pair: tuple[Any, Any], files: list[int]
     assert ancillary.add_fds(files[::-1])
     one.send_ancillary([b"y"], ancillary)
     with two.recv_ancillary(1, ancillary) as received:
-        assert same(received.messages[0].fds, files[::-1])
+        assert passing.same(received.messages[0].fds, files[::-1])
 
 
 def test_add_that_does_not_fit_keeps_what_was_received(pair: tuple[Any, Any], files: list[int]) -> None:
@@ -341,7 +314,7 @@ def test_add_that_does_not_fit_keeps_what_was_received(pair: tuple[Any, Any], fi
     assert ancillary.add_fds(files * 2) is False
     (message,) = ancillary.messages()
     with message.fds:
-        assert same(message.fds, files)
+        assert passing.same(message.fds, files)
 
 
 def test_received_descriptors_do_not_count_as_added(pair: tuple[Any, Any], files: list[int]) -> None:

@@ -9,41 +9,21 @@ from __future__ import annotations
 import copy
 import errno
 import os
-import tempfile
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import support
 
 from uds_cffi import (
     MSG_CTRUNC,
     ScmRights,
     SocketAncillary,
     UnixDatagram,
-    UnixSeqpacketConn,
     UnixStream,
     lib,
 )
 
-TYPES = [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
 # A level that no kernel knows, and so ignores when it is sent.
 LEVEL = 12345
-
-
-@pytest.fixture(params=TYPES)
-def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
-    """Make a pair of each type."""
-    one, two = request.param.pair()
-    with one, two:
-        yield one, two
-
-
-@pytest.fixture
-def number() -> Iterator[int]:
-    """Open a file."""
-    with tempfile.TemporaryFile() as file:
-        yield file.fileno()
 
 
 def test_send_does_not_clear(pair: tuple[Any, Any], number: int) -> None:

@@ -52,14 +52,6 @@ def sock(request: pytest.FixtureRequest, socket_path: str) -> Iterator[Any]:
             yield made
 
 
-@pytest.fixture
-def stream() -> Iterator[tuple[UnixStream, UnixStream]]:
-    """Make a pair of streams."""
-    one, two = UnixStream.pair()
-    with one, two:
-        yield one, two
-
-
 @pytest.mark.parametrize("kind", [UnixStream, UnixDatagram, UnixListener, UnixSeqpacketConn, UnixSeqpacketListener])
 @pytest.mark.parametrize("arguments", [(), (3,), ("path",)])
 def test_class_cannot_be_called(kind: Any, arguments: tuple[Any, ...]) -> None:

@@ -50,10 +50,6 @@ def myself() -> ConnCredentials:
     return ConnCredentials(os.getpid(), os.geteuid(), os.getegid(), tuple(os.getgroups()))
 
 
-def raises_errno(code: int) -> object:
-    return pytest.raises(OSError, match=rf"\[Errno {code}\]")
-
-
 # --- The peer of a connection -------------------------------------------------------------------
 
 
@@ -173,9 +169,9 @@ def test_peer_in_another_namespace_has_no_pid(socket_path):
 
 
 def check_no_peer(sock: UnixStream | UnixDatagram, code: int) -> None:
-    with raises_errno(code):
+    with support.raises_errno(code):
         sock.peer_credentials()
-    with raises_errno(code):
+    with support.raises_errno(code):
         sock.peer_groups()
 
 
@@ -285,7 +281,7 @@ def test_security_context_of_a_closed_socket():
     left.close()
     right.close()
     code = errno.EBADF if uds_cffi.features()["peer_security_context"].declared else errno.ENOSYS
-    with raises_errno(code):
+    with support.raises_errno(code):
         left.peer_security_context()
 
 

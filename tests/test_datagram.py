@@ -14,10 +14,6 @@ import support
 from uds_cffi import AddressError, UnixDatagram, UnixSocketAddr, UnixStream, lib
 
 
-def raises_errno(code: int) -> Any:
-    return pytest.raises(OSError, match=rf"\[Errno {code}\]")
-
-
 @pytest.fixture
 def second_path(socket_path: str) -> str:
     """Name another socket file."""
@@ -33,7 +29,7 @@ def test_unbound_socket_has_no_name() -> None:
         assert sock.local_addr() == UnixSocketAddr.unnamed()
         assert sock.is_nonblocking() is False
         assert (sock.read_timeout(), sock.write_timeout()) == (None, None)
-        with raises_errno(errno.ENOTCONN):
+        with support.raises_errno(errno.ENOTCONN):
             sock.peer_addr()
         assert repr(sock) == f"<UnixDatagram fd={sock.fileno()} local=unnamed unconnected>"
 
@@ -51,7 +47,7 @@ def test_binding_an_existing_socket(socket_path: str) -> None:
     with UnixDatagram.unbound() as sock:
         assert sock.bind_to(socket_path) is None
         assert sock.local_addr() == UnixSocketAddr(socket_path)
-        with raises_errno(errno.EINVAL) as caught:
+        with support.raises_errno(errno.EINVAL) as caught:
             sock.bind_to(socket_path + "2")
         assert caught.value.filename == socket_path + "2"
         assert not os.path.exists(socket_path + "2")
@@ -84,7 +80,7 @@ def test_bind_that_the_kernel_refuses(short_dir: str, name: str, code: int) -> N
     with open(os.path.join(short_dir, "exists"), "w", encoding="ascii"):
         pass
     path = os.path.join(short_dir, name)
-    with raises_errno(code) as caught:
+    with support.raises_errno(code) as caught:
         UnixDatagram.bind(path)
     assert caught.value.filename == path
 
@@ -198,9 +194,9 @@ def test_disconnecting(socket_path: str, second_path: str) -> None:
                 stranger.send_to(b"x", second_path)
             client.disconnect()
             client.disconnect()
-            with raises_errno(errno.ENOTCONN):
+            with support.raises_errno(errno.ENOTCONN):
                 client.peer_addr()
-            with raises_errno(errno.ENOTCONN):
+            with support.raises_errno(errno.ENOTCONN):
                 client.send(b"x")
             stranger.send_to(b"x", second_path)
             assert client.recv(1) == (b"x", False)
@@ -253,7 +249,7 @@ def test_peer_that_is_gone(socket_path: str) -> None:
         server.close()
         with pytest.raises(ConnectionRefusedError):
             client.send(b"x")
-        with raises_errno(errno.ENOTCONN):
+        with support.raises_errno(errno.ENOTCONN):
             client.send(b"x")
 
 
@@ -274,7 +270,7 @@ def test_sending_without_a_peer() -> None:
             lambda: sock.send_vectored([b"x"]),
             lambda: sock.send_fds(b"x", [0]),
         ):
-            with raises_errno(errno.ENOTCONN):
+            with support.raises_errno(errno.ENOTCONN):
                 send()
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator
 from typing import Any, Callable
 
@@ -46,13 +45,6 @@ def client(short_dir: str) -> Iterator[UnixDatagram]:
     """Send from an address."""
     with UnixDatagram.bind(os.path.join(short_dir, "c")) as sock:
         yield sock
-
-
-@pytest.fixture
-def number() -> Iterator[int]:
-    """Open a file."""
-    with tempfile.TemporaryFile() as file:
-        yield file.fileno()
 
 
 def ancillary_of(*numbers: int) -> SocketAncillary:

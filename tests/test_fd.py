@@ -49,10 +49,6 @@ def owned(path: str) -> Iterator[OwnedFd]:
         yield owner
 
 
-def raises_errno(code: int) -> Any:
-    return pytest.raises(OSError, match=rf"\[Errno {code}\]")
-
-
 # --- Taking over --------------------------------------------------------------------------------
 
 
@@ -66,7 +62,7 @@ def test_only_an_int_is_a_descriptor(value: Any) -> None:
 @pytest.mark.parametrize("number", [-1, 1_000_000])
 def test_number_that_is_not_open_is_refused(number: int) -> None:
     """OwnedFd of a number that is not open is EBADF."""
-    with raises_errno(errno.EBADF):
+    with support.raises_errno(errno.EBADF):
         OwnedFd(number)
 
 
@@ -100,7 +96,7 @@ def test_dup_survives_the_original(owned: OwnedFd) -> None:
 def test_dup_of_a_closed_one_is_refused(owned: OwnedFd) -> None:
     """Duplicating after close() is EBADF."""
     owned.close()
-    with raises_errno(errno.EBADF):
+    with support.raises_errno(errno.EBADF):
         owned.dup()
 
 
@@ -167,7 +163,7 @@ def test_kind_of_a_symbolic_link(short_dir: str) -> None:
 def test_kind_of_a_closed_one_is_refused(owned: OwnedFd) -> None:
     """kind() after close() is EBADF."""
     owned.close()
-    with raises_errno(errno.EBADF):
+    with support.raises_errno(errno.EBADF):
         owned.kind()
 
 
@@ -182,7 +178,7 @@ def test_open_reads_bytes(owned: OwnedFd) -> None:
         assert file.fileno() == number
         assert isinstance(file, io.BufferedReader)
         assert file.read() == b"some text\n"
-    with raises_errno(errno.EBADF):
+    with support.raises_errno(errno.EBADF):
         os.fstat(number)
 
 
@@ -241,7 +237,7 @@ def test_open_refuses_a_directory_and_leaves_the_owner() -> None:
 def test_open_of_a_closed_one_is_refused(owned: OwnedFd) -> None:
     """open() after close() is EBADF."""
     owned.close()
-    with raises_errno(errno.EBADF):
+    with support.raises_errno(errno.EBADF):
         owned.open()
 
 
@@ -321,7 +317,7 @@ def test_socket_of_another_family_is_refused() -> None:
 @pytest.mark.parametrize("method", ["to_stdlib_socket", "as_stream", "as_datagram", "as_listener"])
 def test_file_is_no_socket(owned: OwnedFd, method: str) -> None:
     """What is no socket is ENOTSOCK, and stays with its owner."""
-    with raises_errno(errno.ENOTSOCK):
+    with support.raises_errno(errno.ENOTSOCK):
         getattr(owned, method)()
     assert owned.kind() == "file"
 
@@ -330,7 +326,7 @@ def test_file_is_no_socket(owned: OwnedFd, method: str) -> None:
 def test_closed_one_becomes_nothing(owned: OwnedFd, method: str) -> None:
     """Turning a closed one into a socket is EBADF."""
     owned.close()
-    with raises_errno(errno.EBADF):
+    with support.raises_errno(errno.EBADF):
         getattr(owned, method)()
 
 

@@ -5,14 +5,12 @@ Rule: each descriptor has one owner at every moment: the set, then the OwnedFd t
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import gc
 import os
-import sys
 from collections.abc import Iterator
 
 import pytest
+import support
 
 from uds_cffi import OwnedFd, OwnedFds, UnixStream, lib
 
@@ -38,20 +36,6 @@ def pass_on(numbers: list[int] | OwnedFds) -> OwnedFds:
     with one, two:
         one.send_fds(b"x", numbers)
         return two.recv_fds(1, 253)[1]
-
-
-def is_open(number: int) -> bool:
-    with contextlib.suppress(OSError):
-        os.fstat(number)
-        return True
-    return False
-
-
-def collect() -> None:
-    gc.collect()
-    if sys.implementation.name != "cpython":
-        # PyPy runs finalizers after the first collection.
-        gc.collect()
 
 
 def test_new_set_is_empty() -> None:
@@ -108,11 +92,11 @@ def test_taken_owner_survives_the_set(fds: OwnedFds) -> None:
     numbers = fds.numbers()
     with fds[1] as owner:
         fds.close()
-        assert [is_open(number) for number in numbers] == [False, True, False, False]
+        assert [support.is_open(number) for number in numbers] == [False, True, False, False]
         assert fds[1] is owner
         assert fds.numbers() == [-1, numbers[1], -1, -1]
         assert len(fds) == 4
-    assert not is_open(numbers[1])
+    assert not support.is_open(numbers[1])
     assert fds.numbers() == [-1] * 4
 
 
@@ -124,7 +108,7 @@ def test_closing_twice_changes_nothing(fds: OwnedFds) -> None:
         os.dup2(0, number)
     try:
         fds.close()
-        assert all(is_open(number) for number in numbers)
+        assert all(support.is_open(number) for number in numbers)
     finally:
         for number in numbers:
             os.close(number)
@@ -141,7 +125,7 @@ def test_numbers_that_do_not_follow_each_other_are_closed(originals: list[int]) 
         with two.recv_fds(1, 4)[1] as fds:
             numbers = fds.numbers()
             assert sorted(numbers) != list(range(min(numbers), min(numbers) + 4))
-        assert not any(is_open(number) for number in numbers)
+        assert not any(support.is_open(number) for number in numbers)
         for number in others:
             os.close(number)
 
@@ -174,7 +158,7 @@ def test_slice_takes_those_in_it(fds: OwnedFds) -> None:
     taken = fds[::-2]
     assert [owner.fileno() for owner in taken] == [numbers[3], numbers[1]]
     fds.close()
-    assert [is_open(number) for number in numbers] == [False, True, False, True]
+    assert [support.is_open(number) for number in numbers] == [False, True, False, True]
     for owner in taken:
         owner.close()
     assert fds[9:] == []
@@ -186,7 +170,7 @@ def test_iterating_takes_one_after_the_other(fds: OwnedFds) -> None:
     with next(iter(fds)) as first:
         assert first.fileno() == numbers[0]
         fds.close()
-        assert [is_open(number) for number in numbers] == [True, False, False, False]
+        assert [support.is_open(number) for number in numbers] == [True, False, False, False]
 
 
 def test_detach_gives_all_numbers_away(fds: OwnedFds) -> None:
@@ -233,7 +217,7 @@ def test_set_that_was_sent_on_closes(fds: OwnedFds) -> None:
     pass_on(fds).close()
     with fds[1]:
         fds.close()
-        assert [is_open(number) for number in numbers] == [False, True, False, False]
+        assert [support.is_open(number) for number in numbers] == [False, True, False, False]
         assert fds.detach() == []
         with pytest.raises(OSError, match=rf"\[Errno {errno.EBADF}\]"):
             fds[0]
@@ -244,7 +228,7 @@ def test_with_closes(fds: OwnedFds) -> None:
     numbers = fds.numbers()
     with fds as inside:
         assert inside is fds
-    assert not any(is_open(number) for number in numbers)
+    assert not any(support.is_open(number) for number in numbers)
 
 
 def test_with_closes_after_an_exception(fds: OwnedFds) -> None:
@@ -252,7 +236,7 @@ def test_with_closes_after_an_exception(fds: OwnedFds) -> None:
     numbers = fds.numbers()
     with pytest.raises(KeyError), fds:
         raise KeyError("inside")
-    assert not any(is_open(number) for number in numbers)
+    assert not any(support.is_open(number) for number in numbers)
 
 
 def test_forgotten_set_warns_and_is_closed(originals: list[int]) -> None:
@@ -266,13 +250,13 @@ def test_forgotten_set_warns_and_is_closed(originals: list[int]) -> None:
 
     def forget_the_rest() -> OwnedFd:
         taken = take_one_of_them()
-        collect()
+        support.collect()
         return taken
 
     with pytest.warns(ResourceWarning, match=r"^3 unclosed descriptors of <OwnedFds \[.*\]>$"):
         taken = forget_the_rest()
     with taken:
-        assert [is_open(number) for number in numbers] == [False, False, False, True]
+        assert [support.is_open(number) for number in numbers] == [False, False, False, True]
 
 
 def test_set_that_owns_nothing_is_collected_in_silence(originals: list[int]) -> None:
@@ -283,7 +267,7 @@ def test_set_that_owns_nothing_is_collected_in_silence(originals: list[int]) -> 
     del fds
     OwnedFds()
     OwnedFds.__new__(OwnedFds)
-    collect()
+    support.collect()
 
 
 def test_repr_shows_the_numbers(fds: OwnedFds) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import errno
-import gc
 import os
 import pickle
-import sys
 import weakref
 from typing import Any
 
@@ -21,7 +18,7 @@ from uds_cffi.owner import Owner
 
 def forget(make: Any, number: int) -> None:
     make(number)
-    collect()
+    support.collect()
 
 
 @pytest.fixture
@@ -33,27 +30,9 @@ def owned() -> Any:
         yield owner
 
 
-def raises_errno(code: int) -> Any:
-    return pytest.raises(OSError, match=rf"\[Errno {code}\]")
-
-
-def is_open(number: int) -> bool:
-    with contextlib.suppress(OSError):
-        os.fstat(number)
-        return True
-    return False
-
-
-def collect() -> None:
-    gc.collect()
-    if sys.implementation.name != "cpython":
-        # PyPy runs finalizers after the first collection.
-        gc.collect()
-
-
 def test_open_owner_tells_its_number(owned: OwnedFd) -> None:
     """An open owner has the number it was given, and is not closed."""
-    assert is_open(owned.fileno())
+    assert support.is_open(owned.fileno())
     assert owned.closed is False
 
 
@@ -63,12 +42,12 @@ def test_close_closes_once(owned: OwnedFd) -> None:
     owned.close()
     assert owned.closed is True
     assert owned.fileno() == -1
-    assert not is_open(number)
+    assert not support.is_open(number)
     other = os.dup(0)
     try:
         assert other == number
         owned.close()
-        assert is_open(other)
+        assert support.is_open(other)
     finally:
         os.close(other)
 
@@ -80,14 +59,14 @@ def test_detach_gives_the_number_away(owned: OwnedFd) -> None:
     assert number == expected
     assert owned.closed
     owned.close()
-    assert is_open(number)
+    assert support.is_open(number)
     os.close(number)
 
 
 def test_detach_of_a_closed_owner_is_refused(owned: OwnedFd) -> None:
     """A closed owner has nothing to give away: EBADF."""
     owned.close()
-    with raises_errno(errno.EBADF):
+    with support.raises_errno(errno.EBADF):
         owned.detach()
 
 
@@ -112,7 +91,7 @@ def test_forgotten_owner_warns_and_is_closed() -> None:
     os.close(write)
     with pytest.warns(ResourceWarning, match=rf"^unclosed <OwnedFd {read}>$"):
         forget(OwnedFd, read)
-    assert not is_open(read)
+    assert not support.is_open(read)
 
 
 @pytest.mark.parametrize("end", ["close", "detach"])
@@ -125,8 +104,8 @@ def test_closed_owner_is_collected_in_silence(end: str) -> None:
     if end == "close":
         assert os.dup(0) == read
     del owner
-    collect()
-    assert is_open(read)
+    support.collect()
+    assert support.is_open(read)
     os.close(read)
 
 
@@ -137,8 +116,8 @@ def test_borrower_is_collected_in_silence() -> None:
         borrower = UnixStream.borrow(stream)
         assert borrower.fileno() == stream.fileno()
         del borrower
-        collect()
-        assert is_open(stream.fileno())
+        support.collect()
+        assert support.is_open(stream.fileno())
 
 
 def test_owner_that_never_got_a_handle_can_be_collected() -> None:
@@ -146,7 +125,7 @@ def test_owner_that_never_got_a_handle_can_be_collected() -> None:
     half_made = OwnedFd.__new__(OwnedFd)
     reference = weakref.ref(half_made)
     del half_made
-    collect()
+    support.collect()
     assert reference() is None
 
 
@@ -188,7 +167,7 @@ def test_detach_is_refused_while_a_call_runs() -> None:
     with one, two:
         with support.in_thread(one.recv, 1) as received:
             support.until(lambda: lib.uds_handle_users(one._handle) == 1)
-            with raises_errno(errno.EBUSY):
+            with support.raises_errno(errno.EBUSY):
                 one.detach()
             assert not one.closed
             two.send(b"x")
@@ -204,12 +183,12 @@ def test_close_lets_a_running_call_finish_on_its_number() -> None:
             support.until(lambda: lib.uds_handle_users(one._handle) == 1)
             one.close()
             assert one.closed
-            assert is_open(number)
-            with raises_errno(errno.EBADF):
+            assert support.is_open(number)
+            with support.raises_errno(errno.EBADF):
                 one.recv(1)
             two.send(b"x")
         assert received == [b"x"]
-        assert not is_open(number)
+        assert not support.is_open(number)
 
 
 def test_close_reports_what_the_kernel_says() -> None:
@@ -218,7 +197,7 @@ def test_close_reports_what_the_kernel_says() -> None:
     os.close(write)
     owner = OwnedFd(read)
     os.close(read)
-    with raises_errno(errno.EBADF):
+    with support.raises_errno(errno.EBADF):
         owner.close()
     assert owner.closed
 

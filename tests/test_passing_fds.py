@@ -10,9 +10,9 @@ import errno
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
 from typing import Any
 
+import passing
 import pytest
 import support
 
@@ -21,71 +21,21 @@ from uds_cffi import (
     MSG_PEEK,
     AncillaryTruncated,
     OwnedFd,
-    OwnedFds,
-    PacketFds,
-    UnixDatagram,
-    UnixSeqpacketConn,
     UnixStream,
     lib,
 )
 
-TYPES = [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
 MOST = 253
-
-
-@pytest.fixture(params=TYPES)
-def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
-    """Make a pair of each type."""
-    one, two = request.param.pair()
-    with one, two:
-        yield one, two
-
-
-@pytest.fixture
-def stream() -> Iterator[tuple[UnixStream, UnixStream]]:
-    """Make a pair of streams."""
-    one, two = UnixStream.pair()
-    with one, two:
-        yield one, two
-
-
-@pytest.fixture
-def files() -> Iterator[list[int]]:
-    """Open two different files."""
-    with tempfile.TemporaryFile() as one, tempfile.TemporaryFile() as two:
-        yield [one.fileno(), two.fileno()]
-
-
-def receive(sock: Any, size: int, max_fds: int, flags: int = 0) -> tuple[bytes, OwnedFds]:
-    result = sock.recv_fds(size, max_fds, flags)
-    if isinstance(sock, UnixStream):
-        data, fds = result
-    else:
-        assert type(result) is PacketFds
-        data, truncated, fds = result
-        assert truncated is False
-    assert type(fds) is OwnedFds
-    return data, fds
-
-
-def same(fds: OwnedFds, originals: list[int]) -> bool:
-    """Tell whether these are copies of those, in order, each under a number of its own."""
-    numbers = fds.numbers()
-    return (
-        len(numbers) == len(originals)
-        and len(set(numbers)) == len(numbers)
-        and all(os.path.sameopenfile(one, two) for one, two in zip(numbers, originals))
-    )
 
 
 def test_descriptors_arrive_in_order(pair: tuple[Any, Any], files: list[int]) -> None:
     """What is sent arrives with its bytes, in order, close-on-exec."""
     one, two = pair
     assert one.send_fds(b"data", [*files, files[0]]) == 4
-    data, fds = receive(two, 100, 3)
+    data, fds = passing.receive(two, 100, 3)
     with fds:
         assert data == b"data"
-        assert same(fds, [*files, files[0]])
+        assert passing.same(fds, [*files, files[0]])
         assert not any(os.get_inheritable(number) for number in fds.numbers())
 
 
@@ -94,10 +44,10 @@ def test_253_descriptors_at_once(pair: tuple[Any, Any], files: list[int]) -> Non
     one, two = pair
     originals = [files[place % 2] for place in range(MOST)]
     assert one.send_fds(b"x", originals) == 1
-    data, fds = receive(two, 1, MOST)
+    data, fds = passing.receive(two, 1, MOST)
     with fds:
         assert data == b"x"
-        assert same(fds, originals)
+        assert passing.same(fds, originals)
 
 
 def test_254_descriptors_are_refused(pair: tuple[Any, Any], files: list[int]) -> None:
@@ -113,7 +63,7 @@ def test_message_without_descriptors(pair: tuple[Any, Any]) -> None:
     """No descriptors in, no descriptors out."""
     one, two = pair
     assert one.send_fds(b"data", []) == 4
-    data, fds = receive(two, 100, MOST)
+    data, fds = passing.receive(two, 100, MOST)
     assert (data, len(fds)) == (b"data", 0)
 
 
@@ -125,7 +75,7 @@ def test_sender_may_close_at_once(pair: tuple[Any, Any]) -> None:
     os.close(write)
     one.send_fds(b"x", [read])
     os.close(read)
-    with receive(two, 1, 1)[1] as fds:
+    with passing.receive(two, 1, 1)[1] as fds:
         assert os.read(fds.numbers()[0], 10) == b"kept"
 
 
@@ -138,20 +88,20 @@ def test_arguments_are_ints_and_objects_with_fileno(pair: tuple[Any, Any], files
     with tempfile.TemporaryFile() as file, OwnedFd(os.dup(files[1])) as owner, socket.socket(socket.AF_UNIX) as other:
         originals = [files[0], file, owner, other, one]
         one.send_fds(b"x", (item for item in originals))
-        with receive(two, 1, MOST)[1] as fds:
+        with passing.receive(two, 1, MOST)[1] as fds:
             numbers = [item if isinstance(item, int) else item.fileno() for item in originals]
-            assert same(fds, numbers)
+            assert passing.same(fds, numbers)
 
 
 def test_received_set_can_be_sent_on(pair: tuple[Any, Any], files: list[int]) -> None:
     """An OwnedFds is an argument too; it keeps what it has, and so do those that were taken from it."""
     one, two = pair
     one.send_fds(b"x", files)
-    with receive(two, 1, MOST)[1] as fds, fds[1] as taken:
+    with passing.receive(two, 1, MOST)[1] as fds, fds[1] as taken:
         one.send_fds(b"x", fds)
-        with receive(two, 1, MOST)[1] as again:
-            assert same(again, files)
-        assert same(fds, files)
+        with passing.receive(two, 1, MOST)[1] as again:
+            assert passing.same(again, files)
+        assert passing.same(fds, files)
         assert not taken.closed
 
 
@@ -242,7 +192,7 @@ def test_descriptor_is_held_while_it_is_sent(stream: tuple[UnixStream, UnixStrea
             data, fds = two.recv_fds(65536, 1)
             received.append(data)
         with fds:
-            assert same(fds, files[:1])
+            assert passing.same(fds, files[:1])
     assert sent == [1]
 
 
@@ -258,8 +208,8 @@ def test_bad_max_fds(pair: tuple[Any, Any], files: list[int], max_fds: Any, expe
     one.send_fds(b"x", files)
     with pytest.raises(expected, match="max_fds"):
         two.recv_fds(1, max_fds)
-    with receive(two, 1, 2)[1] as fds:
-        assert same(fds, files)
+    with passing.receive(two, 1, 2)[1] as fds:
+        assert passing.same(fds, files)
 
 
 @pytest.mark.parametrize(
@@ -280,8 +230,8 @@ def test_flags_that_recv_fds_does_not_take(pair: tuple[Any, Any], files: list[in
     flag = max(getattr(lib, name), 0) or 0x2000_0000
     with pytest.raises(ValueError, match="not for this call"):
         two.recv_fds(1, 2, flag)
-    with receive(two, 1, 2)[1] as fds:
-        assert same(fds, files)
+    with passing.receive(two, 1, 2)[1] as fds:
+        assert passing.same(fds, files)
 
 
 def test_try_send_fds_sends_at_once(pair: tuple[Any, Any], files: list[int]) -> None:
@@ -289,10 +239,10 @@ def test_try_send_fds_sends_at_once(pair: tuple[Any, Any], files: list[int]) -> 
     one, two = pair
     for originals in (files, []):
         assert one.try_send_fds(b"data", originals) == 4
-        data, fds = receive(two, 100, 2)
+        data, fds = passing.receive(two, 100, 2)
         with fds:
             assert data == b"data"
-            assert same(fds, originals)
+            assert passing.same(fds, originals)
 
 
 def test_try_recv_fds_of_nothing(pair: tuple[Any, Any], files: list[int]) -> None:
@@ -303,7 +253,7 @@ def test_try_recv_fds_of_nothing(pair: tuple[Any, Any], files: list[int]) -> Non
     result = two.try_recv_fds(1, 2)
     with result[-1] as fds:
         assert result[0] == b"x"
-        assert same(fds, files)
+        assert passing.same(fds, files)
 
 
 def test_plain_receives_drop_descriptors(pair: tuple[Any, Any], files: list[int]) -> None:
@@ -324,13 +274,13 @@ def test_peeking_opens_them_anew(pair: tuple[Any, Any], files: list[int]) -> Non
     """Each peek brings descriptors of its own, and the message stays in the queue with them."""
     one, two = pair
     one.send_fds(b"data", files)
-    first, second = receive(two, 4, 2, MSG_PEEK), receive(two, 4, 2, MSG_PEEK)
-    final = receive(two, 4, 2)
+    first, second = passing.receive(two, 4, 2, MSG_PEEK), passing.receive(two, 4, 2, MSG_PEEK)
+    final = passing.receive(two, 4, 2)
     with first[1], second[1], final[1]:
         numbers = first[1].numbers() + second[1].numbers() + final[1].numbers()
         assert len(set(numbers)) == 6
         assert first[0] == second[0] == final[0] == b"data"
-        assert all(same(fds, files) for _, fds in (first, second, final))
+        assert all(passing.same(fds, files) for _, fds in (first, second, final))
 
 
 def test_peeking_with_too_little_room_leaks_nothing(pair: tuple[Any, Any], files: list[int]) -> None:
@@ -341,8 +291,8 @@ def test_peeking_with_too_little_room_leaks_nothing(pair: tuple[Any, Any], files
         two.recv_fds(4, 1, MSG_PEEK)
     with caught.value.fds as fds:
         assert (len(fds), caught.value.lost) == (1, 1)
-    with receive(two, 4, 2)[1] as fds:
-        assert same(fds, files)
+    with passing.receive(two, 4, 2)[1] as fds:
+        assert passing.same(fds, files)
 
 
 def test_plain_peek_opens_nothing(pair: tuple[Any, Any], files: list[int]) -> None:
@@ -351,5 +301,5 @@ def test_plain_peek_opens_nothing(pair: tuple[Any, Any], files: list[int]) -> No
     one.send_fds(b"data", files)
     for _ in range(3):
         assert two.peek(4) in (b"data", (b"data", False))
-    with receive(two, 4, 2)[1] as fds:
-        assert same(fds, files)
+    with passing.receive(two, 4, 2)[1] as fds:
+        assert passing.same(fds, files)

@@ -10,10 +10,10 @@ import contextlib
 import errno
 import os
 import resource
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+import passing
 import pytest
 import support
 
@@ -21,61 +21,11 @@ from uds_cffi import (
     MSG_DONTWAIT,
     AncillaryTruncated,
     OwnedFd,
-    OwnedFds,
-    PacketFds,
     SocketAncillary,
-    UnixDatagram,
-    UnixSeqpacketConn,
     UnixStream,
 )
 
-TYPES = [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
 MOST = 253
-
-
-@pytest.fixture(params=TYPES)
-def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
-    """Make a pair of each type."""
-    one, two = request.param.pair()
-    with one, two:
-        yield one, two
-
-
-@pytest.fixture
-def stream() -> Iterator[tuple[UnixStream, UnixStream]]:
-    """Make a pair of streams."""
-    one, two = UnixStream.pair()
-    with one, two:
-        yield one, two
-
-
-@pytest.fixture
-def files() -> Iterator[list[int]]:
-    """Open two different files."""
-    with tempfile.TemporaryFile() as one, tempfile.TemporaryFile() as two:
-        yield [one.fileno(), two.fileno()]
-
-
-def receive(sock: Any, size: int, max_fds: int, flags: int = 0) -> tuple[bytes, OwnedFds]:
-    result = sock.recv_fds(size, max_fds, flags)
-    if isinstance(sock, UnixStream):
-        data, fds = result
-    else:
-        assert type(result) is PacketFds
-        data, truncated, fds = result
-        assert truncated is False
-    assert type(fds) is OwnedFds
-    return data, fds
-
-
-def same(fds: OwnedFds, originals: list[int]) -> bool:
-    """Tell whether these are copies of those, in order, each under a number of its own."""
-    numbers = fds.numbers()
-    return (
-        len(numbers) == len(originals)
-        and len(set(numbers)) == len(numbers)
-        and all(os.path.sameopenfile(one, two) for one, two in zip(numbers, originals))
-    )
 
 
 # --- More than was asked for --------------------------------------------------------------------
@@ -93,7 +43,7 @@ def test_surplus_is_closed_and_reported(pair: tuple[Any, Any], files: list[int],
     error = caught.value
     with error.fds as fds:
         assert (error.data, error.lost, error.errno) == (b"data", 4 - max_fds, errno.EMSGSIZE)
-        assert same(fds, originals[:max_fds])
+        assert passing.same(fds, originals[:max_fds])
         assert isinstance(error, OSError)
 
 
@@ -104,10 +54,10 @@ def test_socket_works_after_a_surplus(pair: tuple[Any, Any], files: list[int]) -
     with pytest.raises(AncillaryTruncated):
         two.recv_fds(100, 0)
     one.send_fds(b"more", files)
-    data, fds = receive(two, 100, 2)
+    data, fds = passing.receive(two, 100, 2)
     with fds:
         assert data == b"more"
-        assert same(fds, files)
+        assert passing.same(fds, files)
 
 
 # --- Without a byte -----------------------------------------------------------------------------
@@ -130,31 +80,31 @@ def test_stream_sends_nothing_at_all(stream: tuple[UnixStream, UnixStream]) -> N
     assert two.try_recv(1) is None
 
 
-@pytest.mark.parametrize("kind", TYPES[1:])
+@pytest.mark.parametrize("kind", support.TYPES[1:])
 def test_empty_packet_carries_descriptors(kind: Any, files: list[int]) -> None:
     """An empty packet is a packet, and brings its descriptors."""
     one, two = kind.pair()
     with one, two:
         assert one.send_fds(b"", files) == 0
-        data, fds = receive(two, 100, 2)
+        data, fds = passing.receive(two, 100, 2)
         with fds:
             assert data == b""
-            assert same(fds, files)
+            assert passing.same(fds, files)
 
 
-@pytest.mark.parametrize("kind", TYPES[1:])
+@pytest.mark.parametrize("kind", support.TYPES[1:])
 def test_truncated_packet_still_brings_descriptors(kind: Any, files: list[int]) -> None:
     """A packet that was cut says so, and its descriptors arrive."""
     one, two = kind.pair()
     with one, two:
         one.send_fds(b"data", files)
         with two.recv_fds(3, 2)[2] as fds:
-            assert same(fds, files)
+            assert passing.same(fds, files)
         one.send_fds(b"data", files)
         data, truncated, fds = two.recv_fds(0, 2)
         with fds:
             assert (data, truncated) == (b"", True)
-            assert same(fds, files)
+            assert passing.same(fds, files)
 
 
 # --- Short sends --------------------------------------------------------------------------------
@@ -272,7 +222,7 @@ def test_receiver_at_its_limit_is_told(pair: tuple[Any, Any], files: list[int], 
                 two.recv_fds(100, MOST)
         assert caught.value.data == b"data"
         assert caught.value.lost is None
-        assert same(caught.value.fds, [*files, *files][:room])
+        assert passing.same(caught.value.fds, [*files, *files][:room])
 
     support.run_child(child)
 
@@ -290,7 +240,7 @@ def test_ancillary_at_the_limit_is_truncated(pair: tuple[Any, Any], files: list[
         assert received.ancillary_truncated
         assert ancillary.truncated
         (rights,) = ancillary.messages()
-        assert same(rights.fds, files[:1])
+        assert passing.same(rights.fds, files[:1])
 
     support.run_child(child)
 
@@ -319,5 +269,5 @@ def test_receiver_that_refuses_descriptors(pair: tuple[Any, Any], files: list[in
         one.send_fds(b"x", files)
     assert two.try_recv(1) is None
     one.send(b"y")
-    data, fds = receive(two, 1, 1)
+    data, fds = passing.receive(two, 1, 1)
     assert (data, len(fds)) == (b"y", 0)

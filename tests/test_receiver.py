@@ -9,25 +9,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import support
 
-from uds_cffi import SocketAncillary, UnixDatagram, UnixSeqpacketConn, UnixStream, ffi, lib
+from uds_cffi import SocketAncillary, UnixDatagram, ffi, lib
 from uds_cffi import receiver as module
 from uds_cffi.receiver import KEPT_SIZE, POOL_SIZE, borrow_receiver, return_receiver
-
-TYPES = [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
-
-
-@pytest.fixture(params=TYPES)
-def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
-    """Make a pair of each type."""
-    one, two = request.param.pair()
-    with one, two:
-        yield one, two
 
 
 @pytest.fixture

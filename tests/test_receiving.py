@@ -9,7 +9,6 @@ import array
 import ctypes
 import mmap
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -28,25 +27,15 @@ from uds_cffi import (
     MSG_WAITALL,
     SocketAncillary,
     UnixDatagram,
-    UnixSeqpacketConn,
     UnixStream,
     lib,
 )
 
-TYPES = [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
 IOV_MAX = lib.IOV_MAX
 # Linux: reads from the error queue, and with AF_UNIX eats a message instead.
 MSG_ERRQUEUE = 0x2000
 # A flag that the build does not have is -1, and is for no call.
 CLOEXEC = max(MSG_CMSG_CLOEXEC, 0)
-
-
-@pytest.fixture(params=TYPES)
-def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
-    """Make a pair of each type."""
-    one, two = request.param.pair()
-    with one, two:
-        yield one, two
 
 
 def by_size(sock: Any) -> dict[str, Any]:
@@ -329,7 +318,7 @@ def test_number_of_descriptors_of_another_type(pair: tuple[Any, Any], max_fds: A
             receive(1, max_fds)
 
 
-@pytest.mark.parametrize("kind", TYPES[1:])
+@pytest.mark.parametrize("kind", support.TYPES[1:])
 def test_packet_into_too_many_buffers(kind: Any) -> None:
     """More than IOV_MAX buffers for one packet is ValueError, and the packet stays."""
     one, two = kind.pair()

@@ -29,29 +29,11 @@ from uds_cffi import (
     SHUT_WR,
     SocketAncillary,
     UnixDatagram,
-    UnixSeqpacketConn,
     UnixStream,
     lib,
 )
 
-TYPES = [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
 IOV_MAX = lib.IOV_MAX
-
-
-@pytest.fixture(params=TYPES)
-def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
-    """Make a pair of each type."""
-    one, two = request.param.pair()
-    with one, two:
-        yield one, two
-
-
-@pytest.fixture
-def stream() -> Iterator[tuple[UnixStream, UnixStream]]:
-    """Make a pair of streams."""
-    one, two = UnixStream.pair()
-    with one, two:
-        yield one, two
 
 
 def senders(sock: Any) -> dict[str, Any]:
@@ -270,7 +252,7 @@ def test_as_many_buffers_as_the_kernel_takes(pair: tuple[Any, Any], count: int) 
     assert two.try_recv(5000) in (b"x" * count, (b"x" * count, False))
 
 
-@pytest.mark.parametrize("kind", TYPES[1:])
+@pytest.mark.parametrize("kind", support.TYPES[1:])
 def test_more_buffers_than_a_packet_takes(kind: Any) -> None:
     """More than IOV_MAX buffers cannot be one packet: ValueError before the call, even for empty ones."""
     one, two = kind.pair()

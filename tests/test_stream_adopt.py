@@ -36,14 +36,6 @@ def stdlib() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield one, two
 
 
-def is_open(number: int) -> bool:
-    try:
-        os.fstat(number)
-    except OSError:
-        return False
-    return True
-
-
 @pytest.mark.parametrize(("kind", "number"), CONNECTED)
 def test_from_fd_takes_over(kind: Any, number: int) -> None:
     """from_fd() makes an object of the number itself, which then owns it."""
@@ -54,7 +46,7 @@ def test_from_fd_takes_over(kind: Any, number: int) -> None:
             assert adopted.fileno() == fd
             adopted.send(b"hello")
             assert two.recv(9) == b"hello"
-        assert not is_open(fd)
+        assert not support.is_open(fd)
 
 
 @pytest.mark.parametrize(("kind", "number"), LISTENERS)
@@ -105,7 +97,7 @@ def test_wrong_socket_stays_the_callers(kind: Any, family: int, number: int, mes
                 owned.as_listener() if kind is UnixListener else getattr(
                     owned, "as_stream" if kind is UnixStream else "as_datagram"
                 )()
-            assert is_open(owned.fileno())
+            assert support.is_open(owned.fileno())
 
 
 def test_connection_is_no_listener(socket_path: str) -> None:
@@ -277,7 +269,7 @@ def test_detached_number_works_and_is_ours() -> None:
     with two:
         fd = one.detach()
         one.close()
-        assert is_open(fd)
+        assert support.is_open(fd)
         with UnixStream.from_fd(fd) as again:
             again.send(b"x")
         assert two.recv(1) == b"x"

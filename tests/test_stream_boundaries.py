@@ -7,7 +7,6 @@ changed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 import support
@@ -15,14 +14,6 @@ import support
 from uds_cffi import MSG_PEEK, UnixListener, UnixStream, lib
 
 IOV_MAX = lib.IOV_MAX
-
-
-@pytest.fixture
-def stream() -> Iterator[tuple[UnixStream, UnixStream]]:
-    """Make a pair of streams."""
-    one, two = UnixStream.pair()
-    with one, two:
-        yield one, two
 
 
 def test_sends_are_merged(stream: tuple[UnixStream, UnixStream]) -> None:

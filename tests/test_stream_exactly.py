@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,14 +24,6 @@ from uds_cffi import (
 )
 
 LARGE = 10_000_000
-
-
-@pytest.fixture
-def stream() -> Iterator[tuple[UnixStream, UnixStream]]:
-    """Make a pair of streams."""
-    one, two = UnixStream.pair()
-    with one, two:
-        yield one, two
 
 
 def drain(sock: UnixStream) -> bytes:

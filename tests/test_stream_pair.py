@@ -11,12 +11,10 @@ from typing import Any
 import pytest
 import support
 
-from uds_cffi import FeatureUnavailable, UnixDatagram, UnixSeqpacketConn, UnixSeqpacketListener, UnixStream
-
-TYPES = [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
+from uds_cffi import FeatureUnavailable, UnixSeqpacketConn, UnixSeqpacketListener
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", support.TYPES)
 @pytest.mark.parametrize(
     ("options", "error"),
     [
@@ -45,7 +43,7 @@ def test_bad_options_are_refused_first(
         kind.pair(options=options)
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", support.TYPES)
 def test_pair_has_the_options_on_both_ends(kind: Any) -> None:
     """pair() sets the options on both ends, which are unnamed and perhaps nonblocking."""
     one, two = kind.pair(nonblocking=True, options={"send_buffer": 50_000, "receive_timeout": 2.0})
@@ -58,7 +56,7 @@ def test_pair_has_the_options_on_both_ends(kind: Any) -> None:
             assert end.peer_addr().is_unnamed
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", support.TYPES)
 def test_option_that_the_kernel_refuses_leaves_nothing_open(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """When an option cannot be set, the sockets that were made for it are closed."""
 

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 import support
 
-from uds_cffi import SHUT_WR, SocketAncillary, UnixDatagram, UnixSeqpacketConn, UnixStream
+from uds_cffi import SHUT_WR, SocketAncillary, UnixDatagram, UnixStream
 
-TYPES = [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
 STREAM: dict[str, Any] = {
     "send": lambda sock, _: sock.send(b"x"),
     "send a view": lambda sock, _: sock.send(memoryview(b"x")),
@@ -46,7 +45,7 @@ def each_breaks(sock: Any) -> None:
         raise AssertionError(f"{name} did not fail")
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", support.TYPES)
 def test_broken_pipe_without_a_signal(kind: Any) -> None:
     """After the own end was shut down every way to send raises BrokenPipeError, and the process lives."""
     one, two = kind.pair()

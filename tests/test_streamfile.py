@@ -10,21 +10,12 @@ import csv
 import gc
 import io
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import support
 
 from uds_cffi import SHUT_WR, UnixListener, UnixStream
-
-
-@pytest.fixture
-def stream() -> Iterator[tuple[UnixStream, UnixStream]]:
-    """Make a pair of streams."""
-    one, two = UnixStream.pair()
-    with one, two:
-        yield one, two
 
 
 def test_lines_of_text(stream: tuple[UnixStream, UnixStream]) -> None:

@@ -11,7 +11,6 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -20,29 +19,10 @@ import support
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uds_cffi import MSG_DONTWAIT, MSG_WAITALL, UnixDatagram, UnixSeqpacketConn, UnixStream
-
-TYPES = [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
-
+from uds_cffi import MSG_DONTWAIT, MSG_WAITALL, UnixStream
 
 # The longest timeout, in seconds: thirty thousand years.
 LONGEST = 10**12
-
-
-@pytest.fixture(params=TYPES)
-def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
-    """Make a pair of each type."""
-    one, two = request.param.pair()
-    with one, two:
-        yield one, two
-
-
-@pytest.fixture
-def stream() -> Iterator[tuple[UnixStream, UnixStream]]:
-    """Make a pair of streams."""
-    one, two = UnixStream.pair()
-    with one, two:
-        yield one, two
 
 
 SETTERS = ["set_read_timeout", "set_write_timeout"]
@@ -143,7 +123,7 @@ def test_nonblocking_beats_the_timeout(pair: tuple[Any, Any]) -> None:
     assert two.try_recv(1) is None
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", support.TYPES)
 def test_timeout_of_the_kernel(kind: Any) -> None:
     """A timeout that the kernel itself keeps (SO_RCVTIMEO, SO_SNDTIMEO) is TimeoutError when it passes."""
     one, two = kind.pair(options={"receive_timeout": 0.01, "send_timeout": 0.01})
