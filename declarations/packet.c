@@ -14,11 +14,41 @@
 #  define UDS_HAS_PACKET_END 0
 #endif
 
-/* The length of the next packet, which stays in the queue; -ENOSYS where the system does not tell it. */
+/* Switches the caller's SO_PEEK_OFF off, so that a peek in here begins at the next packet, and returns it. */
+UDS_FUNCTION int uds_suspend_peek_offset(int fd)
+{
+    int offset = -1;
+#if UDS_HAS_PEEK_OFF
+    static const int off = -1;
+    socklen_t length = sizeof offset;
+    if (uds_getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, &length) < 0)
+        offset = -1;
+    if (offset >= 0)
+        uds_setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof off);
+#else
+    (void)fd;
+#endif
+    return offset;
+}
+
+UDS_FUNCTION void uds_resume_peek_offset(int fd, int offset)
+{
+    if (offset >= 0)
+        uds_setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset);
+}
+
+/* The length of the next packet, which stays in the queue; -ENOSYS where the system does not tell it.  While the
+   caller uses SO_PEEK_OFF it is switched off only for a peek that does not wait, and poll(2) waits before it. */
 UDS_FUNCTION ssize_t uds_packet_length(int fd, int flags)
 {
 #if UDS_HAS_TRUNC_LENGTH
-    return uds_recv(fd, NULL, 0, flags | MSG_PEEK | MSG_TRUNC);
+    ssize_t result;
+    int offset = uds_suspend_peek_offset(fd);
+    if (offset < 0)
+        return uds_recv(fd, NULL, 0, flags | MSG_PEEK | MSG_TRUNC);
+    result = uds_recv(fd, NULL, 0, flags | MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+    uds_resume_peek_offset(fd, offset);
+    return result;
 #else
     (void)fd;
     (void)flags;
@@ -117,9 +147,17 @@ UDS_FUNCTION int uds_packet_waiting(int fd)
 #endif
 }
 
+UDS_FUNCTION int uds_packet_waits(int fd)
+{
+    int offset = uds_suspend_peek_offset(fd);
+    int result = uds_packet_waiting(fd);
+    uds_resume_peek_offset(fd, offset);
+    return result;
+}
+
 UDS_FUNCTION int uds_handle_packet_waiting(struct uds_handle *handle)
 {
-    UDS_HELD(handle, int, uds_packet_waiting(fd));
+    UDS_HELD(handle, int, uds_packet_waits(fd));
 }
 
 #endif

@@ -235,15 +235,17 @@ def test_add_of_wrong_types(level: Any, type_: Any, data: Any) -> None:
 @pytest.mark.parametrize(("level", "type_"), [(2**31, 1), (1, -(2**31) - 1)])
 def test_add_of_numbers_that_are_no_c_int(level: int, type_: int) -> None:
     """A level and a type fit into a C int."""
-    with pytest.raises(OverflowError):
+    with pytest.raises(ValueError, match="does not fit into a C int"):
         SocketAncillary(128).add(level, type_, b"")
 
 
 def test_descriptors_as_bytes_are_descriptors(pair: tuple[Any, Any], number: int) -> None:
-    """SCM_RIGHTS given to add() counts among the 253, and is sent as such; what is no whole int is left out."""
+    """SCM_RIGHTS given to add() counts among the 253, and is sent as such; what is no whole int is refused."""
     one, two = pair
     ancillary = SocketAncillary(4096)
-    assert ancillary.add(lib.SOL_SOCKET, lib.SCM_RIGHTS, ints(number, number) + b"\0")
+    assert ancillary.add(lib.SOL_SOCKET, lib.SCM_RIGHTS, ints(number, number))
+    with pytest.raises(ValueError, match="9 bytes are no whole number"):
+        ancillary.add(lib.SOL_SOCKET, lib.SCM_RIGHTS, ints(number, number) + b"\0")
     assert ancillary.add(lib.SOL_SOCKET, lib.SCM_RIGHTS, b"")
     assert len(ancillary) == space(2) + space(0)
     with pytest.raises(ValueError, match="252 descriptors beside 2"):

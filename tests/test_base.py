@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import errno
+import inspect
 import gc
 import os
 import pickle
@@ -68,7 +69,7 @@ def test_constructors_refuse_an_instance(sock: Any) -> None:
     assert len(present) >= 4
     for name in present:
         with pytest.raises(TypeError, match=rf"call {kind.__name__}\.{name}\(\)"):
-            getattr(sock, name)
+            getattr(sock, name)()
 
 
 @pytest.mark.parametrize(("name", "instead"), [("bind", "bind_to"), ("connect", "connect_to")])
@@ -76,8 +77,14 @@ def test_constructor_names_the_method_for_an_instance(name: str, instead: str) -
     """Where there is a method that does to an instance what was meant, the error names it."""
     with UnixDatagram.unbound() as sock:
         with pytest.raises(TypeError, match=rf"on an existing socket it is {instead}\(\)"):
-            getattr(sock, name)
+            getattr(sock, name)("somewhere")
         assert callable(getattr(sock, instead))
+
+
+def test_constructors_do_not_disturb_inspection(sock: Any) -> None:
+    """Looking at a constructor through an instance raises nothing: only calling it does."""
+    assert hasattr(sock, "from_fd")
+    assert dict(inspect.getmembers(sock))["fileno"]() == sock.fileno()
 
 
 def test_constructors_keep_their_documentation() -> None:

@@ -132,7 +132,7 @@ def test_constructors_refuse_an_instance(name: str, hint: str | None) -> None:
     """A constructor called through a socket would make another one: TypeError, which names the right method."""
     with UnixDatagram.unbound() as sock:
         with pytest.raises(TypeError, match=rf"call UnixDatagram\.{name}\(\)") as caught:
-            getattr(sock, name)
+            getattr(sock, name)()
         assert (f"it is {hint}()" in str(caught.value)) is bool(hint)
 
 

@@ -76,7 +76,7 @@ now there is nothing left: None
     "read_timeout": """\
 at first: None
 as set: 2.0
-TimeoutError: Connection timed out
+TimeoutError: timed out
 two seconds have passed: True
 the socket works on: b'late, but there'
 """,
@@ -109,7 +109,7 @@ after the child's end: b''
 """,
     "write_timeout_full_queue": """\
 the timeout is 0.1 seconds
-TimeoutError: Connection timed out
+TimeoutError: timed out
 everything that was sent waits to be read: True
 room is made: True
 sendall() says how much it sent: True

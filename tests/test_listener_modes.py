@@ -182,11 +182,23 @@ def test_adopted_listener_follows_the_kernel(adopted: UnixListener) -> None:
     assert adopted.is_nonblocking() is True
     with pytest.raises(BlockingIOError):
         adopted.accept(timeout=support.PATIENCE)
-    adopted.set_nonblocking(False)
-    assert os.get_blocking(adopted.fileno())
+    os.set_blocking(adopted.fileno(), True)
     adopted.set_nonblocking(True)
     assert not os.get_blocking(adopted.fileno())
     assert adopted.try_accept() is None
+
+
+def test_adopted_listener_waits_without_touching_the_flag(adopted: UnixListener) -> None:
+    """Others may rely on the kernel's flag of an adopted listener: it is never cleared, and waiting is a mode."""
+    os.set_blocking(adopted.fileno(), False)
+    adopted.set_nonblocking(False)
+    assert not os.get_blocking(adopted.fileno())
+    assert adopted.is_nonblocking() is False
+    with pytest.raises(TimeoutError):
+        adopted.accept(timeout=0.02)
+    adopted.set_nonblocking(True)
+    with pytest.raises(BlockingIOError):
+        adopted.accept()
 
 
 @pytest.mark.parametrize("kept", [None, 3.0])

@@ -68,7 +68,7 @@ def test_help():
     """The help names the command and the option."""
     done = run("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"^usage: python -m uds_cffi \[-h\] \[--json\] \{demo\}", done.stdout)
+    assert re.search(r"^usage: python -m uds_cffi \[-h\] \[--json\] \[demo\]", done.stdout)
     assert "--json" in done.stdout
     assert "two processes pass descriptors and credentials" in done.stdout
 

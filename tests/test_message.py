@@ -41,7 +41,7 @@ def points_to(message: Outgoing) -> bytes:
 @pytest.mark.parametrize("one", [b"x", bytearray(b"x"), memoryview(b"x"), "x"])
 def test_one_buffer_is_no_list(one: Any) -> None:
     """A single buffer, or a text, would be taken for a sequence: TypeError."""
-    with pytest.raises(TypeError, match=f"not one {type(one).__name__}"):
+    with pytest.raises(TypeError, match=f"needed, not {type(one).__name__}"):
         check_list(one)
 
 

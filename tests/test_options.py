@@ -122,7 +122,7 @@ def test_wrong_types_are_refused(name):
 def test_integers_fit_into_a_c_int(name, value):
     """A number that no C int holds is refused, not cut."""
     left, right = UnixStream.pair()
-    with left, right, pytest.raises(ValueError, match=f"option {name}: {value} does not fit into a C int"):
+    with left, right, pytest.raises(ValueError, match=f"option {name}: {value} is not within"):
         setattr(left.options, name, value)
 
 

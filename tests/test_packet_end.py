@@ -213,10 +213,10 @@ def watched(kind: Any, before: Any, after: Any) -> Any:
     looks = []
 
     class Watched(kind):
-        def _next_length(self) -> int:
+        def _next_length(self, flags: int) -> int:
             looks.append(None)
             before(len(looks))
-            size = super()._next_length()
+            size = super()._next_length(flags)
             with kind.borrow(self) as other:
                 after(len(looks), other)
             return size

@@ -169,11 +169,13 @@ def test_numbers_that_are_not_open_are_refused(pair: tuple[Any, Any], files: lis
 
 
 def test_negative_numbers_are_refused(stream: tuple[UnixStream, UnixStream], files: list[int]) -> None:
-    """A negative number, also from the fileno() of something closed, is a ValueError."""
+    """A negative number is a ValueError, and the fileno() of something closed, or what no descriptor can be, EBADF."""
+    with pytest.raises(ValueError, match="descriptor 1 is -1"):
+        stream[0].send_fds(b"x", [files[0], -1])
     closed = socket.socket(socket.AF_UNIX)
     closed.close()
-    for bad in (-1, closed):
-        with pytest.raises(ValueError, match="descriptor 1 is -1"):
+    for bad in (closed, 2**31):
+        with support.raises_errno(errno.EBADF):
             stream[0].send_fds(b"x", [files[0], bad])
 
 

@@ -8,9 +8,13 @@ import sys
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit status (int)."""
-    parser = argparse.ArgumentParser(prog="python -m uds_cffi", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m uds_cffi",
+        usage="%(prog)s [-h] [--json] [demo]",
+        description="Say what this build of uds_cffi and this kernel can do, or demonstrate it.",
+    )
     parser.add_argument("--json", action="store_true", help="print the capabilities as JSON")
-    commands = parser.add_subparsers(dest="command", metavar="{demo}")
+    commands = parser.add_subparsers(dest="command", metavar="demo")
     commands.add_parser("demo", help="two processes pass descriptors and credentials and show each step")
     options = parser.parse_args(arguments)
     if options.command == "demo":

@@ -160,6 +160,8 @@ class UnixSocketAddr(Value):
         """
         if not isinstance(sockaddr, ffi.CData):
             raise AddressTypeError(f"an address in C is a cdata pointer, not {type(sockaddr).__name__}: {sockaddr!r}")
+        if length < 0:
+            raise AddressError(f"an address cannot have {length} bytes")
         if length <= _OFFSET:
             return cls.unnamed()
         if sockaddr == ffi.NULL:
@@ -195,7 +197,7 @@ class UnixSocketAddr(Value):
         """Read the form that configuration files use; ``%XX`` is an escaped byte.
 
         ``unix:/path`` and ``unix:///path`` are paths, ``unix:@name`` is abstract (as in gRPC and systemd), and so are
-        ``unix:path=...`` and ``unix:abstract=...`` (as in D-Bus); ``unix:`` is unnamed.
+        ``unix:path=...`` and ``unix:abstract=...`` (as in D-Bus, whose further keys are ignored); ``unix:`` is unnamed.
 
         Raises:
             AddressError: it does not begin with "unix:", an escape is malformed, or the name is refused.
@@ -205,10 +207,15 @@ class UnixSocketAddr(Value):
         scheme, colon, rest = uri.partition(":")
         if not colon or scheme.lower() != "unix":
             raise AddressError(f"{uri!r} does not begin with 'unix:'")
-        if rest.startswith("path="):
-            return cls.from_path(_unescape(rest[5:], uri))
-        if rest.startswith("abstract="):
-            return cls.from_abstract(_unescape(rest[9:], uri))
+        key, equals, value = rest.partition("=")
+        if equals and key in ("path", "abstract"):
+            # D-Bus may add further keys, such as the server's guid.
+            name = _unescape(value.partition(",")[0], uri)
+            return cls.from_path(name) if key == "path" else cls.from_abstract(name)
+        if equals and key in ("runtime", "dir", "tmpdir"):
+            raise AddressError(f"{uri!r} tells a D-Bus server where to choose an address, and is none")
+        if rest.startswith("//") and not rest.startswith("///"):
+            raise AddressError(f"{uri!r} names a host, which a Unix socket does not have")
         if rest.startswith("@"):
             return cls.from_abstract(_unescape(rest[1:], uri))
         if not rest:
@@ -220,11 +227,11 @@ class UnixSocketAddr(Value):
         from urllib.parse import quote_from_bytes
 
         if self.kind == "abstract":
-            return "unix:@" + quote_from_bytes(self.name, "/:,.-_~@=")
+            return "unix:@" + quote_from_bytes(self.name, "/:.-_~@=")
         # A path that begins with // would read as an empty host.
         plain = self.is_absolute_path and not self.name.startswith(b"//")
         prefix = "unix:" if plain or self.kind == "unnamed" else "unix:path="
-        return prefix + quote_from_bytes(self.name, "/:,.-_~@=")
+        return prefix + quote_from_bytes(self.name, "/:.-_~@=")
 
     @property
     def is_path(self) -> bool:

@@ -15,7 +15,7 @@ from . import features
 from ._lib import ffi, lib
 from .control import RIGHTS, UnknownControlMessage, decode, decode_one, encode_credentials, items
 from .credentials import Credentials
-from .fd import OwnedFds, split_owners
+from .fd import Borrowed, OwnedFds
 from .owner import refuse_copy
 from .values import Closing
 
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 
 _INT = ffi.sizeof("int")
 _LIMIT = 2**20
+
+
+def _check_c_int(name: str, value: Any) -> None:
+    if type(value) is not int:
+        raise TypeError(f"{name} is an int, not {type(value).__name__}")
+    if not -(2**31) <= value < 2**31:
+        raise ValueError(f"{name} {value} does not fit into a C int")
 
 
 def check_ancillary(ancillary: object) -> None:
@@ -72,14 +79,15 @@ class SocketAncillary(Closing):
     ``with_room_for`` counts them.
     """
 
-    __slots__ = ("_control", "_capacity", "_length", "_truncated", "_rights", "_fds", "_received")
+    __slots__ = ("_control", "_capacity", "_length", "_truncated", "_rights", "_borrowed", "_received")
 
     _control: CData
     _capacity: int
     _length: int
     _truncated: bool
     _rights: int
-    _fds: OwnedFds | None
+    # Keeps the objects alive whose numbers were added.
+    _borrowed: list[Borrowed]
     _received: Messages | None
 
     def __init__(self, capacity: int) -> None:
@@ -98,7 +106,7 @@ class SocketAncillary(Closing):
         self._length = 0
         self._truncated = False
         self._rights = 0
-        self._fds = None
+        self._borrowed = []
         self._received = None
 
     @classmethod
@@ -147,7 +155,8 @@ class SocketAncillary(Closing):
     def add_fds(self, fds: Iterable[Any]) -> bool:
         """Add a message of descriptors (SCM_RIGHTS).
 
-        They are borrowed: the caller keeps them open until the message is sent.
+        They are borrowed: the objects are kept alive until the buffer is cleared, and the caller keeps them open until
+        the message is sent.
 
         Args:
             fds: an iterable of ints and objects with ``fileno()``; an empty one adds an empty message.
@@ -159,7 +168,8 @@ class SocketAncillary(Closing):
             TypeError, ValueError: what is no descriptor; more than 253 of them in one ancillary.
             OSError: EBADF, an object of this library that is closed.
         """
-        numbers, _ = split_owners(fds, lib.UDS_SCM_MAX_FD)
+        borrowed = Borrowed(fds)
+        numbers = borrowed.numbers
         if self._rights + len(numbers) > lib.UDS_SCM_MAX_FD:
             raise ValueError(
                 f"{len(numbers)} descriptors beside {self._rights} are more than the {lib.UDS_SCM_MAX_FD} "
@@ -168,6 +178,7 @@ class SocketAncillary(Closing):
         if not self._add(*RIGHTS, bytes(ffi.buffer(ffi.new("int[]", numbers)))):
             return False
         self._rights += len(numbers)
+        self._borrowed.append(borrowed)
         return True
 
     def add_creds(self, credentials: Credentials) -> bool:
@@ -196,8 +207,14 @@ class SocketAncillary(Closing):
         Returns:
             False, and nothing has changed, when it does not fit.
         """
+        _check_c_int("level", level)
+        _check_c_int("type", type)
         data = bytes(memoryview(data))
         if (level, type) == RIGHTS:
+            if len(data) % _INT:
+                raise ValueError(
+                    f"descriptors are {_INT} bytes each, and {len(data)} bytes are no whole number of them"
+                )
             numbers = ffi.new("int[]", len(data) // _INT)
             ffi.memmove(numbers, data, len(numbers) * _INT)
             return self.add_fds(ffi.unpack(numbers, len(numbers)) if len(numbers) else ())
@@ -219,6 +236,7 @@ class SocketAncillary(Closing):
         self._drop_received()
         self._length = 0
         self._rights = 0
+        self._borrowed.clear()
         self._truncated = False
 
     def close(self) -> None:
@@ -252,28 +270,14 @@ class SocketAncillary(Closing):
         received, self._received = self._received, None
         if received is not None:
             received.close_unread()
-        # Slots that are in use without having become a message are those of an interrupted receive.
-        if self._fds is not None:
-            self._fds.close()
 
-    def _begin_receive(self) -> OwnedFds:
-        """Forget the last receive and return the owner of the descriptors of the next one."""
+    def _take(self, control: CData, length: int, fds: OwnedFds, truncated: bool, at_end: bool | None) -> Messages:
+        """Take over what a receive has brought: its control messages, and the descriptors with their owner."""
+        received = Messages(decode(control, length, fds, at_end))
         self.clear()
-        fds = self._fds
-        if fds is None or len(fds):
-            # Kept on this object, so that an interrupted receive leaves them owned.
-            self._fds = fds = OwnedFds._with_slots()
-        return fds
-
-    def _end_receive(self, length: int, truncated: bool, at_end: bool | None) -> Messages:
-        """Take over what a receive has put into the buffer and the slots."""
         self._length = length
         self._truncated = truncated
-        fds = self._fds
-        self._received = received = Messages(decode(self._control, length, fds, at_end))
-        if fds is not None and len(fds):
-            self._fds = None
-        self._rights = 0
+        self._received = received
         return received
 
     __getstate__ = refuse_copy

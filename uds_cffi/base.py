@@ -38,7 +38,12 @@ class constructor:  # noqa: N801 - used as a decorator, like classmethod.
         name = self.__wrapped__.__name__
         instead = owner._instead.get(name)  # type: ignore[attr-defined]
         hint = f"; on an existing socket it is {instead}()" if instead else ""
-        raise TypeError(f"{name}() makes a new {owner.__name__}: call {owner.__name__}.{name}(){hint}")
+        text = f"{name}() makes a new {owner.__name__}: call {owner.__name__}.{name}(){hint}"
+
+        def refuse(*arguments: object, **keywords: object) -> None:
+            raise TypeError(text)
+
+        return refuse
 
 
 if TYPE_CHECKING:
@@ -83,7 +88,7 @@ class Socket(Owner):
         """Make a new socket, with its options set."""
         checked = check_options(options)
         self = cls._empty()
-        cls._support(calls.open_socket(self._handle, cls._kind_here(), nonblocking))
+        cls._support(calls.open_socket(self._handle, cls._kind_here(), bool(nonblocking)))
         try:
             apply_options(self.options, checked)
         except BaseException:
@@ -111,10 +116,13 @@ class Socket(Owner):
         if not calls.is_unix(domain):
             raise ValueError(f"descriptor {number} is a socket of address family {domain}, not AF_UNIX")
         if kind != wanted:
-            raise ValueError(f"descriptor {number} is a socket of type {kind}; {cls.__name__} is of type {wanted}")
+            raise ValueError(
+                f"descriptor {number} is a socket of type {calls.type_name(kind)}; "
+                f"{cls.__name__} is of type {calls.type_name(wanted)}"
+            )
         if listening != cls._listens:
-            state = "is listening" if listening else "is not listening"
-            raise ValueError(f"descriptor {number} {state}: {cls.__name__} is of the other kind")
+            state = "listening" if listening else "not listening"
+            raise ValueError(f"descriptor {number} is {state}, and so no {cls.__name__}")
 
     @constructor
     def from_fd(cls, fd: int) -> Self:
@@ -214,7 +222,8 @@ class Socket(Owner):
                 object is kept alive by the result.
 
         Returns:
-            A socket of this type, also a context manager.  Closing it ends the loan.
+            A socket of this type, also a context manager.  Closing it ends the loan.  Timeouts and the mode of a socket
+            of this library are copied.
 
         Raises:
             TypeError, OSError, ValueError: as ``from_fd()``.
@@ -222,14 +231,39 @@ class Socket(Owner):
         number = obj if type(obj) is int else getattr(obj, "fileno", lambda: None)()
         if type(number) is not int:
             raise TypeError(f"an int or an object with fileno() is needed, not {type(obj).__name__}")
-        cls._check_kind(number, calls.describe(number))
         self = cls._empty()
         self._borrows = (obj,)
-        check(calls.adopt(self._handle, number, 1))
+        if isinstance(obj, Owner):
+            # Its handle knows when its owner closes it.
+            cls._check_kind(number, calls.describe_held(obj._handle))
+            self._handle = obj._handle
+            if isinstance(obj, Socket) and type(obj) is type(self):
+                self._carry_clone(obj)
+        else:
+            cls._check_kind(number, calls.describe(number))
+            check(calls.adopt(self._handle, number, 1))
         return self
 
     def _borrowed(self) -> bool:
         return self._borrows is not None
+
+    def close(self) -> None:  # noqa: D102 - inherited below.
+        if self._borrows is None:
+            super().close()
+        else:
+            self._handle = calls.new_handle()
+            self._borrows = ()
+
+    close.__doc__ = Owner.close.__doc__
+
+    def detach(self) -> int:  # noqa: D102 - inherited below.
+        if self._borrows is not None:
+            raise ValueError(
+                "a borrowed descriptor belongs to somebody else and cannot be given away; fileno() tells it"
+            )
+        return super().detach()
+
+    detach.__doc__ = Owner.detach.__doc__
 
     def try_clone(self) -> Self:
         """Return a second socket for the same open file description; each is closed on its own.

@@ -158,6 +158,12 @@ def describe_held(handle: CData) -> tuple[int, int, bool]:
     return description.domain, description.type, bool(description.listening)
 
 
+def type_name(kind: int) -> str:
+    """Return the name of a socket type, or its number."""
+    names = {SOCK_STREAM: "SOCK_STREAM", SOCK_DGRAM: "SOCK_DGRAM", SOCK_SEQPACKET: "SOCK_SEQPACKET"}
+    return names.get(kind, str(kind))
+
+
 def is_unix(domain: int) -> bool:
     """Whether this address family is AF_UNIX."""
     return domain == lib.AF_UNIX
@@ -224,7 +230,7 @@ def _resized(function: Any, ctype: str, handle: CData, room: int) -> Any:
         if needed < 0:
             return needed
         if needed <= room:
-            return ffi.unpack(memory, needed) if needed else ffi.unpack(memory, 0)
+            return ffi.unpack(memory, needed)
         room = needed
 
 

@@ -6,6 +6,8 @@ the library waits; without one the kernel waits.
 
 from __future__ import annotations
 
+import errno
+
 from . import calls, credentials, naming
 from .address import UnixSocketAddr
 from .base import Socket, constructor
@@ -13,7 +15,7 @@ from .calls import MSG_DONTWAIT, POLLIN, POLLOUT, check
 from .errors import error
 from .options import apply_options, check_options
 from .receiver import KEPT_SIZE, FullReceiver, Receiver, borrow_receiver, check_size, return_receiver
-from .waiting import check_timeout, deadline_of, finish, remaining, try_once
+from .waiting import check_timeout, deadline_of, finish, now, remaining, try_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,9 +74,9 @@ class Connected(Socket):
 
         Raises:
             AddressError: the address cannot be one, or is unnamed.
-            OSError: with the address: FileNotFoundError, ConnectionRefusedError, PermissionError, TimeoutError, OSError
-                (EPROTOTYPE, the listener is of another type), ...; BlockingIOError when nonblocking and the backlog is
-                full.
+            OSError: with the address: FileNotFoundError, ConnectionRefusedError (also: the abstract name belongs to a
+                listener of another type), PermissionError, TimeoutError, OSError (EPROTOTYPE, the file does), ...;
+                BlockingIOError when nonblocking and the backlog is full.
         """
         target = UnixSocketAddr._coerce(addr)._peer()
         local = None if bind is None else UnixSocketAddr._coerce(bind)
@@ -83,25 +85,31 @@ class Connected(Socket):
         try:
             if local is not None:
                 naming.bind(self._handle, local)
-            self._connect(target, deadline)
+            self._connect(target, deadline, bool(nonblocking))
         except BaseException:
             self.close()
             raise
         return self
 
-    def _connect(self, target: UnixSocketAddr, deadline: float | None) -> None:
+    def _connect(self, target: UnixSocketAddr, deadline: float | None, nonblocking: bool) -> None:
         """Connect; a full backlog cannot be polled, so the kernel's own timeout ends the wait."""
         handle = self._handle
         before = 0 if deadline is None else calls.get_timeout(handle, calls.SO_SNDTIMEO)
 
-        def attempt() -> int:
+        def attempt(left: float | None = None) -> int:
             if deadline is not None:
-                left = max(1, int(remaining(deadline) * 1e6))
-                check(calls.set_timeout(handle, calls.SO_SNDTIMEO, left))
-            return naming.connect(handle, target)
+                microseconds = max(1, int((remaining(deadline) if left is None else left) * 1e6))
+                check(calls.set_timeout(handle, calls.SO_SNDTIMEO, microseconds))
+            result = naming.connect(handle, target)
+            if result == -errno.EAGAIN and deadline is not None and now() < deadline and not nonblocking:
+                # The kernel's timeout is a day at most; then it is begun anew.
+                return -errno.EINTR
+            return result
 
         try:
-            finish(handle, attempt(), attempt, POLLOUT, deadline, kernel_waits=True)
+            # The first attempt is made however short the timeout is.
+            first = attempt(None if deadline is None else max(0.0, deadline - now()))
+            finish(handle, first, attempt, POLLOUT, deadline, kernel_timeout=calls.SO_SNDTIMEO)
         except OSError as problem:
             raise error(problem.errno or 0, target) from None
         if deadline is not None:
@@ -123,7 +131,7 @@ class Connected(Socket):
         """
         checked = check_options(options)
         one, two = cls._empty(), cls._empty()
-        cls._support(calls.open_pair(one._handle, two._handle, cls._kind_here(), nonblocking))
+        cls._support(calls.open_pair(one._handle, two._handle, cls._kind_here(), bool(nonblocking)))
         try:
             apply_options(one.options, checked)
             apply_options(two.options, checked)
@@ -235,7 +243,7 @@ class Connected(Socket):
             POLLIN,
             deadline_of(timeout) if deadline is None else deadline,
             waits=False if flags & MSG_DONTWAIT else None,
-            kernel_waits=timeout is None,
+            kernel_timeout=calls.SO_RCVTIMEO if timeout is None else 0,
             end=0,
         )
 
@@ -248,7 +256,7 @@ class Connected(Socket):
             POLLOUT,
             deadline_of(timeout) if deadline is None else deadline,
             waits=False if flags & MSG_DONTWAIT else None,
-            kernel_waits=timeout is None,
+            kernel_timeout=calls.SO_SNDTIMEO if timeout is None else 0,
         )
 
     def peer_addr(self) -> UnixSocketAddr:

@@ -137,7 +137,7 @@ def items(control: CData, length: int) -> list[tuple[int, int, bytes]]:
     return found
 
 
-def decode(control: CData, length: int, fds: OwnedFds | None, at_end: bool | None) -> tuple[Any, ...]:
+def decode(control: CData, length: int, fds: OwnedFds, at_end: bool | None) -> tuple[Any, ...]:
     """Turn a received control buffer into messages.
 
     Args:
@@ -152,8 +152,8 @@ def decode(control: CData, length: int, fds: OwnedFds | None, at_end: bool | Non
     for level, type, data in items(control, length):
         key = (level, type)
         if key == RIGHTS:
-            count = len(data) // _INT if fds is None else min(len(data) // _INT, len(fds) - first)
-            messages.append(ScmRights(OwnedFds() if fds is None else fds._share(first, count)))
+            count = min(len(data) // _INT, len(fds) - first)
+            messages.append(ScmRights(fds._share(first, count) if count else OwnedFds()))
             first += count
         elif key == _CREDENTIALS and (at_end or (at_end is None and not any(data))):
             continue

@@ -6,7 +6,7 @@ from . import naming
 from .address import UnixSocketAddr
 from .base import constructor
 from .calls import MSG_PEEK, SOCK_DGRAM, check
-from .fd import SOCKET_TYPES, split_owners
+from .fd import SOCKET_TYPES, Borrowed
 from .flags import PEEK, RECV_PACKET, SEND, check_flags
 from .message import Outgoing, export
 from .packet import PacketSocket
@@ -84,7 +84,7 @@ class UnixDatagram(PacketSocket):
             AddressError: the address cannot be one, or is unnamed.
             OSError: with the address, as for ``connect()``.
         """
-        self._connect(UnixSocketAddr._coerce(addr)._peer(), None)
+        self._connect(UnixSocketAddr._coerce(addr)._peer(), None, False)
 
     def disconnect(self) -> None:
         """Dissolve the association, so that everybody can send to this socket again (connect(2), AF_UNSPEC).
@@ -132,9 +132,9 @@ class UnixDatagram(PacketSocket):
         """Send a packet with descriptors to an address; otherwise as ``send_fds()`` and ``send_to()``."""
         flags = check_flags(flags, SEND)
         target = UnixSocketAddr._coerce(addr)._peer()
-        numbers, owners = split_owners(fds)
+        borrowed = Borrowed(fds)
         with export(data) as memory, naming.named(target):
-            return self._send_with_fds(memory, numbers, owners, flags, None, target)
+            return self._send_with_fds(memory, borrowed, flags, None, target)
 
     def send_ancillary_to(
         self, buffers: Iterable[Any], ancillary: SocketAncillary, addr: AddressLike, flags: int = 0

@@ -65,6 +65,6 @@ class IncompleteReadError(UdsError, EOFError):
 
 def error(code: int, address: object = None) -> OSError:
     """Make the exception for a kernel error; Python picks the ``OSError`` subclass by the code."""
-    if address is None:
-        return OSError(code, os.strerror(code))
-    return OSError(code, os.strerror(code), str(address))
+    # strerror() says "Connection timed out", also of a connection that is well.
+    text = "timed out" if code == errno.ETIMEDOUT else os.strerror(code)
+    return OSError(code, text) if address is None else OSError(code, text, str(address))

@@ -59,6 +59,8 @@ class OwnedFd(Owner):
         self._handle = calls.new_handle()
         if type(number) is not int:
             raise TypeError(f"a descriptor is an int, not {type(number).__name__}")
+        if not 0 <= number < 2**31:
+            check(-errno.EBADF)
         os.fstat(number)
         check(calls.adopt(self._handle, number, 0))
 
@@ -248,10 +250,11 @@ class OwnedFds(Closing):
         known = self._made.get(place)
         if known is None:
             # Kept before it is filled: an exception from a signal handler then leaves a descriptor that has an owner.
-            self._made[place] = known = OwnedFd._empty()
+            # Of two threads that come at once both fill the same object, and one of them finds the slot empty.
+            known = self._made.setdefault(place, OwnedFd._empty())
             result = calls.fds_take(self._slots, place, known._handle)
-            if result < 0:
-                del self._made[place]
+            if result < 0 and known.closed:
+                self._made.pop(place, None)
                 check(result)
         return known
 
@@ -277,12 +280,18 @@ class OwnedFds(Closing):
 
         Returns:
             list of int, close-on-exec, in the order in which they were sent.
+
+        Raises:
+            OSError: EBUSY while another thread is sending the set on; nothing was given away.
         """
         slots = self._slots
         if slots is None:
             return []
         if not self._made:
             return calls.fds_detach(slots)
+        for place, made in list(self._made.items()):
+            if place not in self._taken and calls.running(made._handle):
+                check(-errno.EBUSY)
         numbers = []
         for place in range(len(self)):
             known = self._made.get(place)
@@ -296,7 +305,7 @@ class OwnedFds(Closing):
         """Close all descriptors that were not taken, in one call; closing twice changes nothing."""
         if self._slots is not None:
             calls.fds_close(self._slots)
-            for place, known in self._made.items():
+            for place, known in list(self._made.items()):
                 if place not in self._taken:
                     known.close()
 
@@ -314,40 +323,53 @@ class OwnedFds(Closing):
         return f"<OwnedFds {self.numbers()}>"
 
 
-def split_owners(fds: Any, most: int = calls.SCM_MAX_FD) -> tuple[list[int], list[Any] | None]:
-    """Turn what a caller passes as descriptors into numbers, and the handles that own them.
+class Borrowed:
+    """What a caller passes as descriptors, kept alive and open for the time of a call.
 
-    Returns:
-        The numbers, and a list that holds for each the handle it comes from, or NULL for a bare number; None instead
-        of the list when there are only bare numbers.
+    Attributes:
+        numbers: the numbers (list of int).
+        owners: for each the handle it comes from, or NULL for a bare number; None when there are only bare numbers.
 
     Raises:
         TypeError: something that is neither an int nor an object with ``fileno()``.
-        ValueError: a negative number, or more than ``most`` (int).
-        OSError: EBADF, an object of this library that is closed.
+        ValueError: a negative number, or more than ``SCM_MAX_FD``.
+        OSError: EBADF, something that is closed, or a number that none can have.
     """
-    if isinstance(fds, (int, str, bytes, bytearray, memoryview)) or hasattr(fds, "fileno"):
-        raise TypeError(f"an iterable of descriptors is needed, not {type(fds).__name__}")
-    items = fds._owners() if isinstance(fds, OwnedFds) else list(fds)
-    if len(items) > most:
-        raise ValueError(f"{len(items)} descriptors are more than the {most} that one message carries")
-    numbers = []
-    owners: list[Any] | None = None
-    for place, item in enumerate(items):
-        if type(item) is int:
-            number = item
-        elif isinstance(item, Owner):
-            if owners is None:
-                owners = [calls.NULL] * len(items)
-            owners[place] = item._handle
-            number = item.fileno()
-            check(number if number >= 0 else -errno.EBADF)
-        else:
-            number = _fileno(item, place)
-        if number < 0:
-            raise ValueError(f"descriptor {place} is {number}: it is not open")
-        numbers.append(number)
-    return numbers, owners
+
+    __slots__ = ("numbers", "owners", "_items")
+
+    numbers: list[int]
+    owners: list[Any] | None
+
+    def __init__(self, fds: Any) -> None:
+        if (
+            isinstance(fds, (str, bytes, bytearray, memoryview))
+            or hasattr(fds, "fileno")
+            or not hasattr(type(fds), "__iter__")
+        ):
+            raise TypeError(f"an iterable of descriptors is needed, not {type(fds).__name__}")
+        # An iterator may be all that holds the objects.
+        self._items = items = fds._owners() if isinstance(fds, OwnedFds) else list(fds)
+        if len(items) > calls.SCM_MAX_FD:
+            raise ValueError(f"{len(items)} descriptors are more than the {calls.SCM_MAX_FD} that one message carries")
+        self.numbers = []
+        self.owners = None
+        for place, item in enumerate(items):
+            if type(item) is int:
+                number = item
+                if number < 0:
+                    raise ValueError(f"descriptor {place} is {number}: a descriptor is not negative")
+            elif isinstance(item, Owner):
+                if self.owners is None:
+                    self.owners = [calls.NULL] * len(items)
+                self.owners[place] = item._handle
+                number = item.fileno()
+            else:
+                number = _fileno(item, place)
+            if not 0 <= number < 2**31:
+                # What is closed tells -1.
+                check(-errno.EBADF)
+            self.numbers.append(number)
 
 
 def _fileno(item: Any, place: int) -> int:

@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 import errno
+import os
 from _thread import RLock
 
 from . import calls, naming
@@ -17,7 +18,7 @@ from .address import UnixSocketAddr
 from .base import Socket, constructor
 from .calls import POLLIN, SOMAXCONN, check
 from .errors import error
-from .waiting import check_timeout, deadline_of, finish, remaining, try_once
+from .waiting import check_timeout, deadline_of, finish, now, remaining, try_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,8 +46,17 @@ else:
             return cls
 
 
-# It can be taken again by a signal handler that accepts while this thread holds it.
+# It can be taken again by a signal handler that accepts while this thread holds it, and in the child of a fork it is a
+# new one, because there a thread of the parent may hold the old one for ever.
 _lock = RLock()
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = RLock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 # The default of accept(timeout=...): the listener's own.
 OWN: Any = ...
@@ -55,7 +65,7 @@ OWN: Any = ...
 class Listener(_Base["Connection"]):
     """Base of the listeners."""
 
-    __slots__ = ("_timeout", "_nonblocking", "_shut", "_timed", "_kernel_timeout")
+    __slots__ = ("_timeout", "_nonblocking", "_shut", "_timed", "_timed_in", "_kernel_timeout")
 
     _listens = True
     _connection: type[Connection]
@@ -65,11 +75,12 @@ class Listener(_Base["Connection"]):
     _shut: bool
     # How many calls are waiting with the kernel's timeout, and what that was before the first of them.
     _timed: int
+    _timed_in: int
     _kernel_timeout: int
 
     def _prepare(self) -> None:
         self._shut = False
-        self._timed = self._kernel_timeout = 0
+        self._timed = self._timed_in = self._kernel_timeout = 0
         self._timeout = None
         self._nonblocking = False
 
@@ -129,6 +140,7 @@ class Listener(_Base["Connection"]):
             TypeError, ValueError: a bad timeout.
         """
         limit = self._timeout if timeout is OWN else check_timeout(timeout)
+        nonblocking = bool(nonblocking)
         conn = self._connection._empty()
         name = naming.new_name()
         blocks = self._kernel_blocks()
@@ -146,12 +158,15 @@ class Listener(_Base["Connection"]):
         return not check(calls.get_nonblocking(self._handle))
 
     def _accept_polling(self, conn: Connected, name: Any, nonblocking: bool, limit: float | None) -> None:
-        def attempt() -> int:
+        def attempt(blocks: bool | None = None) -> int:
+            if self._kernel_blocks() if blocks is None else blocks:
+                # A clone has restored the flag meanwhile: a plain accept would wait beyond the limit.
+                return 0 if self._accept_waiting(conn, name, nonblocking, True) else -errno.EAGAIN
             result = naming.accept(self._handle, conn._handle, name, nonblocking)
             # Not every system's poll(2) tells that a listener was shut down.
             return -errno.EINVAL if result == -errno.EAGAIN and self._shut else result
 
-        result = attempt()
+        result = attempt(False)
         if result < 0:
             # A listener that was shut down says "ready" for ever; an accept that blocks would say EINVAL.
             finish(
@@ -169,10 +184,10 @@ class Listener(_Base["Connection"]):
         handle = self._handle
         deadline = deadline_of(limit)
 
-        def attempt() -> int:
+        def attempt(left: float | None = None) -> int:
             if deadline is not None:
-                left = max(1, int(remaining(deadline) * 1e6))
-                check(calls.set_timeout(handle, calls.SO_RCVTIMEO, left))
+                microseconds = max(1, int((remaining(deadline) if left is None else left) * 1e6))
+                check(calls.set_timeout(handle, calls.SO_RCVTIMEO, microseconds))
             result = naming.accept(handle, conn._handle, name, nonblocking)
             if result == -errno.EAGAIN and (deadline is not None or self._timed) and self._kernel_blocks():
                 # It may have been another call's timeout: go on until this one's own.
@@ -181,19 +196,33 @@ class Listener(_Base["Connection"]):
             return result
 
         if deadline is None:
-            finish(handle, attempt(), attempt, POLLIN, None, kernel_waits=True)
+            finish(handle, attempt(), attempt, POLLIN, None, kernel_timeout=calls.SO_RCVTIMEO)
             return
-        with _lock:
-            if not self._timed:
-                self._kernel_timeout = calls.get_timeout(handle, calls.SO_RCVTIMEO)
-            self._timed += 1
+        counted = False
         try:
-            finish(handle, attempt(), attempt, POLLIN, deadline, kernel_waits=True)
-        finally:
             with _lock:
-                self._timed -= 1
+                self._count_from_zero_in_child()
                 if not self._timed:
-                    calls.set_timeout(handle, calls.SO_RCVTIMEO, self._kernel_timeout)
+                    self._kernel_timeout = calls.get_timeout(handle, calls.SO_RCVTIMEO)
+                self._timed += 1
+                counted = True
+            # The first attempt is made however short the timeout is.
+            first = attempt(max(0.0, deadline - now()))
+            finish(handle, first, attempt, POLLIN, deadline, kernel_timeout=calls.SO_RCVTIMEO)
+        finally:
+            if counted:
+                with _lock:
+                    self._timed -= 1
+                    if not self._timed:
+                        calls.set_timeout(handle, calls.SO_RCVTIMEO, self._kernel_timeout)
+
+    def _count_from_zero_in_child(self) -> None:
+        """Forget calls of the parent's threads; what the timeout was before them is still the one to restore."""
+        process = os.getpid()
+        if self._timed_in != process:
+            if self._timed:
+                calls.set_timeout(self._handle, calls.SO_RCVTIMEO, self._kernel_timeout)
+            self._timed_in, self._timed = process, 0
 
     def shutdown(self, how: int) -> None:  # noqa: D102 - inherited below.
         super().shutdown(how)
@@ -210,14 +239,19 @@ class Listener(_Base["Connection"]):
         """
         conn = self._connection._empty()
         name = naming.new_name()
-        if not self._accept_waiting(conn, name, nonblocking, self._kernel_blocks()):
+        if not self._accept_waiting(conn, name, bool(nonblocking), self._kernel_blocks()):
             return None
         return conn, UnixSocketAddr._from_name(name)
 
     def _accept_waiting(self, conn: Connected, name: Any, nonblocking: bool, blocks: bool) -> bool:
         """Accept a connection that is waiting; False when there is none."""
         if not blocks:
-            return try_once(lambda: naming.accept(self._handle, conn._handle, name, nonblocking)) is not None
+            if try_once(lambda: naming.accept(self._handle, conn._handle, name, nonblocking)) is not None:
+                return True
+            if self._shut or check(calls.wait(self._handle, POLLIN, 0)) & calls.HANGUP:
+                # An accept that blocks would say so; this one would say "nothing yet" for ever.
+                raise error(errno.EINVAL)
+            return False
         if not check(calls.wait(self._handle, POLLIN, 0)):
             return False
         try:
@@ -227,9 +261,11 @@ class Listener(_Base["Connection"]):
         return True
 
     def incoming(self) -> Iterator[tuple[Connection, UnixSocketAddr]]:
-        """Accept connections for ever: an iterator of what ``accept()`` returns, which raises what it raises."""
-        while True:
-            yield self.accept()
+        """Accept connections for ever: an iterator of what ``accept()`` returns.
+
+        It raises what ``accept()`` raises, and goes on after an error when it is asked again.
+        """
+        return iter(self.accept, None)
 
     __iter__ = None  # An endless loop should be asked for by its name.
 
@@ -248,12 +284,13 @@ class Listener(_Base["Connection"]):
     def set_nonblocking(self, nonblocking: bool) -> None:
         """Let ``accept()`` raise BlockingIOError when no connection is waiting (True), or wait (False).
 
-        On a listener that this library created it is a mode of this object; on one that was adopted, the kernel's
-        O_NONBLOCK, which copies of the descriptor share.
+        On a listener that this library created it is a mode of this object.  On one that was adopted it is the kernel's
+        O_NONBLOCK, which copies of the descriptor share: it is set, but never cleared, because others may rely on it;
+        waiting is then a mode of this object too.
         """
-        if self._nonblocking_kernel:
-            if self.closed:
-                check(-errno.EBADF)
+        if self._nonblocking_kernel or (not nonblocking and not self._kernel_blocks()):
+            self._check_open()
+            self._nonblocking_kernel = True
             self._nonblocking = bool(nonblocking)
         else:
             super().set_nonblocking(nonblocking)
@@ -271,21 +308,10 @@ class Listener(_Base["Connection"]):
         Raises:
             OSError: EBADF when it is closed already, EBUSY while a call is running in another thread.
         """
-        if self._nonblocking_kernel and calls.running(self._handle):
-            check(-errno.EBUSY)
-        self._restore_kernel_mode()
-        return super().detach()
-
-    def to_stdlib(self) -> Any:  # noqa: D102 - inherited below.
-        self._restore_kernel_mode()
-        return super().to_stdlib()
-
-    to_stdlib.__doc__ = Socket.to_stdlib.__doc__
-
-    def _restore_kernel_mode(self) -> None:
+        number = super().detach()
         if self._nonblocking_kernel:
-            check(calls.set_nonblocking(self._handle, self._nonblocking))
-            self._nonblocking_kernel = False
+            os.set_blocking(number, not self._nonblocking)
+        return number
 
     def _carry_mode(self, timeout: float | None) -> None:
         # The standard library keeps a listener with a timeout nonblocking, as we do; without one it blocks.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ._lib import CData
     from .address import UnixSocketAddr
     from .ancillary import SocketAncillary
+    from .fd import Borrowed
 
 _IOVECS = ffi.typeof("struct iovec[]")
 _MSGHDR = ffi.typeof("struct msghdr *")
@@ -25,8 +26,8 @@ _MSGHDR = ffi.typeof("struct msghdr *")
 
 def check_list(buffers: Any) -> None:
     """Refuse one buffer where several are expected: it would be taken for a sequence of ints."""
-    if isinstance(buffers, (bytes, bytearray, memoryview, str)):
-        raise TypeError(f"an iterable of buffers is needed, not one {type(buffers).__name__}")
+    if isinstance(buffers, (bytes, bytearray, memoryview, str)) or not hasattr(type(buffers), "__iter__"):
+        raise TypeError(f"an iterable of buffers is needed, not {type(buffers).__name__}")
 
 
 class _Vector:
@@ -77,13 +78,13 @@ def send_fds(
     size: int,
     flags: int,
     address: UnixSocketAddr | None,
-    numbers: list[int],
-    owners: list[Any] | None,
+    fds: Borrowed,
 ) -> int:
     """Send bytes with descriptors, perhaps to an address; returns how many bytes went or -errno."""
     sockaddr, length = (ffi.NULL, 0) if address is None else address._raw()
-    owned = ffi.NULL if owners is None else owners
-    return lib.uds_handle_send_fds(handle, data, size, flags, sockaddr, length, numbers, owned, len(numbers))
+    numbers = fds.numbers
+    owners = ffi.NULL if fds.owners is None else fds.owners
+    return lib.uds_handle_send_fds(handle, data, size, flags, sockaddr, length, numbers, owners, len(numbers))
 
 
 class Incoming(_Vector):
@@ -120,7 +121,17 @@ class Outgoing(_Vector):
             # Some systems refuse a pointer with length 0.
             if length:
                 message.msg_control, message.msg_controllen = control, length
+        if self.count > calls.IOV_MAX:
+            # A first piece without a byte would lose the ancillary data on a stream.
+            self._skip()
         self._point()
+
+    def _skip(self, sent: int = 0) -> int:
+        """Go on behind the buffers that are empty or were sent whole; returns what was sent of the next one."""
+        while self._start < self.count and sent >= self.iov[self._start].iov_len:
+            sent -= self.iov[self._start].iov_len
+            self._start += 1
+        return sent
 
     def _point(self) -> None:
         self._message.msg_iov = self.iov + self._start
@@ -150,9 +161,7 @@ class Outgoing(_Vector):
         self.size -= sent
         message = self._message
         message.msg_control, message.msg_controllen = ffi.NULL, 0
-        while self._start < self.count and sent >= self.iov[self._start].iov_len:
-            sent -= self.iov[self._start].iov_len
-            self._start += 1
+        sent = self._skip(sent)
         if sent:
             entry = self.iov[self._start]
             entry.iov_base = ffi.cast("char *", entry.iov_base) + sent

@@ -23,23 +23,30 @@ if TYPE_CHECKING:
 class Option:
     """A row: an int option of level SOL_SOCKET."""
 
-    __slots__ = ("name", "constant", "feature", "description", "readable")
+    __slots__ = ("name", "constant", "feature", "description", "readable", "least")
 
     def __init__(
-        self, name: str, constant: int, description: str, feature: str | None = None, readable: bool = True
+        self,
+        name: str,
+        constant: int,
+        description: str,
+        feature: str | None = None,
+        readable: bool = True,
+        least: int = 1,
     ) -> None:
         self.name = name
         self.constant = constant
         self.description = description
         self.feature = feature
         self.readable = readable
+        self.least = least
 
     def check(self, value: Any) -> int:
         """Return the value as the kernel takes it, or raise TypeError or ValueError."""
         if type(value) is not int:
             raise TypeError(f"option {self.name} is an int, not {type(value).__name__}")
-        if not -(2**31) <= value < 2**31:
-            raise ValueError(f"option {self.name}: {value} does not fit into a C int")
+        if not self.least <= value < 2**31:
+            raise ValueError(f"option {self.name}: {value} is not within {self.least} to 2147483647")
         return value
 
     def get(self, handle: CData) -> Any:
@@ -110,6 +117,7 @@ _TABLE = {
             calls.SO_PEEK_OFF,
             "Where the next peek begins, in bytes; it moves on with each peek, and -1 is off (SO_PEEK_OFF, Linux 3.4).",
             "peek_offset",
+            least=-1,
         ),
         Option(
             "send_buffer",
@@ -156,8 +164,8 @@ def _translate(row: Option, error: OSError) -> OSError:
 class Options:
     """The options of one socket, read and set by name: ``sock.options.pass_credentials = True``.
 
-    Names, types and meaning are in ``help(sock.options)``, ``dir(sock.options)`` and the documentation.  A write-only
-    option reads as what this object set, else None.
+    ``dir(sock.options)`` lists the names, and ``describe_options()`` of ``uds_cffi.options`` what each is.  A
+    write-only option would read as what this object set, else None.
 
     Raises:
         AttributeError: there is no such option.
@@ -211,6 +219,8 @@ def check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a checked copy of an ``options=`` argument, so that bad ones are refused before anything is created."""
     if options is None:
         return {}
+    if not hasattr(options, "keys"):
+        raise TypeError(f"options is a mapping of names to values, not {type(options).__name__}")
     checked = dict(options)
     for name, value in checked.items():
         _row(name).check(value)

@@ -82,8 +82,10 @@ class Owner(Closing):
         handle = getattr(self, "_handle", None)
         if handle is None:
             return
+        if self._borrowed():
+            return
         try:
-            if _fileno(handle) >= 0 and not self._borrowed():
+            if _fileno(handle) >= 0:
                 _warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
         finally:
             _close(handle)

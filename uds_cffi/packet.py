@@ -61,7 +61,7 @@ class PacketSocket(Receiving):
             TypeError, ValueError: bad arguments; the kernel was not asked.
             OSError: ConnectionResetError, BlockingIOError, TimeoutError, ...
         """
-        if flags:
+        if flags != 0:
             flags = check_flags(flags, RECV_PACKET)
         receiver = self._receiver(size, self._recv_flags | flags)
         count = receive_packet(receiver.c)
@@ -96,7 +96,7 @@ class PacketSocket(Receiving):
             TypeError, BufferError: the buffer is read-only, or not contiguous.
             ValueError, OSError: as for ``recv()``, and the same flags.
         """
-        if flags:
+        if flags != 0:
             flags = check_flags(flags, RECV_PACKET)
         with writable(buffer) as memory:
             size = len(memory)
@@ -138,8 +138,8 @@ class PacketSocket(Receiving):
         """Fill several buffers with one packet that stays in the queue; otherwise as ``recv_vectored()``."""
         return self.recv_vectored(buffers, check_flags(flags, PEEK) | MSG_PEEK)
 
-    def recv_packet(self) -> bytes | None:
-        """Receive one whole packet, however large; ancillary data is discarded.
+    def recv_packet(self, flags: int = 0) -> bytes | None:
+        """Receive one whole packet, however large; ancillary data is discarded.  The flags are MSG_DONTWAIT or 0 (int).
 
         An empty packet is told from the end of the connection by switching SO_TIMESTAMPNS on for a moment, which makes
         a queued packet carry a timestamp and the end carry none; only when the length is 0, and only where
@@ -153,8 +153,9 @@ class PacketSocket(Receiving):
             OSError: ConnectionResetError, BlockingIOError, TimeoutError, ...; EMSGSIZE when another reader took the
                 packet whose length was asked for and a longer one followed, which then was cut.
         """
+        flags = check_flags(flags, MSG_DONTWAIT)
         while True:
-            size = self._next_length()
+            size = self._next_length(flags)
             if size == 0 and not self._packet_waits():
                 return None
             receiver = borrow_receiver(self._handle, size)
@@ -174,18 +175,18 @@ class PacketSocket(Receiving):
                 return None
             return data
 
-    def _next_length(self) -> int:
+    def _next_length(self, flags: int) -> int:
         """Wait for a packet and return its length."""
         if TRUNC_LENGTH:
 
             def attempt() -> int:
-                return calls.packet_length(self._handle, self._recv_flags)
+                return calls.packet_length(self._handle, self._recv_flags | flags)
 
             count = attempt()
-            return count if count >= 0 else self._finish_read(count, attempt, 0)
+            return count if count >= 0 else self._finish_read(count, attempt, flags)
         room = KEPT_SIZE
         while True:
-            packet = self.peek(room)
+            packet = self.peek(room, flags)
             if not packet.truncated:
                 return len(packet.data)
             room *= 2

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._lib import CData
-    from .ancillary import SocketAncillary
     from .message import Incoming
 
 KEPT_SIZE = 16 * 1024
@@ -34,6 +33,9 @@ _CONTROL_SIZE: int = lib.CMSG_SPACE(lib.UDS_SCM_MAX_FD * ffi.sizeof("int")) + 10
 # How many receivers of KEPT_SIZE the pool holds; larger ones share what these leave of it.
 _SMALL_COUNT = 16
 _LARGE_SIZE = POOL_SIZE - _SMALL_COUNT * (KEPT_SIZE + _CONTROL_SIZE)
+
+# What read(2) and recv(2) transfer at most on Linux (MAX_RW_COUNT).
+_LARGEST = 0x7FFFF000
 
 _RECEIVER = ffi.typeof("struct uds_receiver *")
 _CHARS = ffi.typeof("char[]")
@@ -45,6 +47,8 @@ def check_size(size: Any) -> int:
         raise TypeError(f"a size in bytes is an int, not {type(size).__name__}")
     if size < 0:
         raise ValueError(f"a size in bytes cannot be negative: {size}")
+    if size > _LARGEST:
+        raise ValueError(f"a size of {size} bytes is above the {_LARGEST} that one call can transfer")
     return size
 
 
@@ -131,12 +135,15 @@ class FullReceiver(Receiver):
         self._changed = True
         self.c.control_size = 0
 
-    def use(self, ancillary: SocketAncillary) -> None:
-        """Put control messages into the caller's ancillary, whose owner gets the descriptors."""
+    def limit_control(self, capacity: int) -> None:
+        """Let the kernel write no more control messages than a caller has room for."""
         self._changed = True
-        fds = ancillary._begin_receive()
-        self.c.fds = fds._slots
-        self.c.control, self.c.control_size = ancillary._control, ancillary._capacity
+        self.c.control_size = min(capacity, _CONTROL_SIZE)
+
+    @property
+    def control(self) -> CData:
+        """The control messages of the last receive, out of which C has moved the descriptors."""
+        return self._control
 
     def sender(self) -> UnixSocketAddr:
         """Return the address that the last receive wrote."""
@@ -160,7 +167,6 @@ class FullReceiver(Receiver):
             self._own()
         if self._changed:
             self._restore()
-            self.c.fds = self.fds._slots
 
 
 _pool: list[FullReceiver] = []

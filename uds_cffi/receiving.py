@@ -79,7 +79,7 @@ class Receiving(Sending):
         addr = receiver.sender() if wants_address else None
         return_receiver(receiver)
         if cut or surplus:
-            raise AncillaryTruncated(data, fds, None if cut else surplus)
+            raise AncillaryTruncated(data, fds, None if cut else surplus, count > size, addr)
         return data, count > size, fds, addr
 
     def _recv_scattered(self, buffers: Iterable[Any], flags: int) -> tuple[int, int, UnixSocketAddr]:
@@ -132,15 +132,23 @@ class Receiving(Sending):
     def _receive_all(
         self, receiver: FullReceiver, ancillary: SocketAncillary, flags: int, size: int, wants_data: bool
     ) -> Received:
-        receiver.use(ancillary)
+        # What it held before is gone, also when nothing comes.
+        ancillary.clear()
+        receiver.limit_control(ancillary.capacity)
         count = self._receive_message(receiver, flags)
         c = receiver.c
+        fds = receiver.take_fds()
         cut = bool(c.message_flags & MSG_CTRUNC) or c.surplus > 0
         at_end: bool | None = False
         if self._stream and count == 0:
             # A look at a stream without reading brings the credentials of the next bytes, unless it has ended.
             at_end = True if size else None
-        messages = ancillary._end_receive(c.control_length, cut, at_end)
+        try:
+            messages = ancillary._take(receiver.control, c.control_length, fds, cut, at_end)
+        except BaseException:
+            # A signal handler raised, or what a user's decoder does not catch: nobody will ask for the message.
+            fds.close()
+            raise
         nbytes = min(count, size)
         truncated = count > size
         received = Received(

@@ -157,13 +157,24 @@ class AncillaryTruncated(UdsError, OSError):
         lost: how many descriptors were closed because they were more than ``max_fds``, or None when the kernel
             itself cut the message (MSG_CTRUNC of recvmsg(2): RLIMIT_NOFILE was reached, or a security module
             refused a descriptor), because it does not say how many.
+        truncated: whether the packet was longer than the size asked for (bool).
+        addr: the sender's address (UnixSocketAddr) where it was asked for, else None.
     """
 
     data: bytes | None
     fds: OwnedFds
     lost: int | None
+    truncated: bool
+    addr: UnixSocketAddr | None
 
-    def __init__(self, data: bytes | None, fds: OwnedFds, lost: int | None) -> None:
+    def __init__(
+        self,
+        data: bytes | None,
+        fds: OwnedFds,
+        lost: int | None,
+        truncated: bool = False,
+        addr: UnixSocketAddr | None = None,
+    ) -> None:
         if lost is None:
             text = f"the kernel dropped descriptors of this message; {len(fds)} arrived"
         else:
@@ -172,3 +183,5 @@ class AncillaryTruncated(UdsError, OSError):
         self.data = data
         self.fds = fds
         self.lost = lost
+        self.truncated = truncated
+        self.addr = addr

@@ -12,7 +12,7 @@ from .ancillary import check_ancillary
 from .calls import IOV_MAX, MSG_DONTWAIT, readable
 from .calls import send as c_send
 from .connected import Connected
-from .fd import split_owners
+from .fd import Borrowed
 from .flags import SEND, check_flags
 from .message import Outgoing, export, send_fds
 from .waiting import deadline_of, remaining, try_once
@@ -49,7 +49,7 @@ class Sending(Connected):
             OSError: BrokenPipeError, ConnectionResetError, ...; EMSGSIZE for a packet larger than the send buffer
                 allows; BlockingIOError, TimeoutError.
         """
-        if flags:
+        if flags != 0:
             flags = check_flags(flags, SEND)
         if type(data) is not bytes:
             with readable(data) as pointer:
@@ -70,7 +70,7 @@ class Sending(Connected):
 
         Otherwise as ``send()``.
         """
-        if flags:
+        if flags != 0:
             flags = check_flags(flags, SEND)
         if type(data) is not bytes:
             with readable(data) as pointer:
@@ -177,29 +177,28 @@ class Sending(Connected):
                 (``options.pass_rights``); OSError (ETOOMANYREFS) when too many are in flight; otherwise as for
                 ``send()``.
         """
-        if flags:
+        if flags != 0:
             flags = check_flags(flags, SEND)
-        numbers, owners = split_owners(fds)
+        borrowed = Borrowed(fds)
         if type(data) is bytes:
-            return self._send_with_fds(data, numbers, owners, flags)
+            return self._send_with_fds(data, borrowed, flags)
         with export(data) as pointer:
-            return self._send_with_fds(pointer, numbers, owners, flags)
+            return self._send_with_fds(pointer, borrowed, flags)
 
     def _send_with_fds(
         self,
         pointer: CData,
-        numbers: list[int],
-        owners: list[Any] | None,
+        borrowed: Borrowed,
         flags: int,
         deadline: float | None = None,
         addr: UnixSocketAddr | None = None,
     ) -> int:
         size = len(pointer)
-        if numbers:
+        if borrowed.numbers:
             self._check_carrier(size)
 
         def attempt() -> int:
-            return send_fds(self._handle, pointer, size, self._send_flags | flags, addr, numbers, owners)
+            return send_fds(self._handle, pointer, size, self._send_flags | flags, addr, borrowed)
 
         sent = attempt()
         return sent if sent >= 0 else self._finish_write(sent, attempt, flags, deadline)
@@ -210,13 +209,13 @@ class Sending(Connected):
         Otherwise as ``send_fds()``; after None nothing went.
         """
         flags = check_flags(flags, SEND)
-        numbers, owners = split_owners(fds)
+        borrowed = Borrowed(fds)
         flags |= self._always_sends | MSG_DONTWAIT
         with export(data) as pointer:
             size = len(pointer)
-            if numbers:
+            if borrowed.numbers:
                 self._check_carrier(size)
-            return try_once(lambda: send_fds(self._handle, pointer, size, flags, None, numbers, owners))
+            return try_once(lambda: send_fds(self._handle, pointer, size, flags, None, borrowed))
 
     def _check_carrier(self, size: int) -> None:
         if self._stream and not size:

@@ -9,7 +9,7 @@ from .calls import IOV_MAX, MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, SOCK_STREAM, re
 from .calls import recv as c_recv
 from .calls import send as c_send
 from .errors import IncompleteReadError
-from .fd import SOCKET_TYPES, split_owners
+from .fd import SOCKET_TYPES, Borrowed
 from .flags import PEEK, RECV_MESSAGE, RECV_STREAM, SEND, check_flags
 from .listener import Listener
 from .message import Outgoing, check_list, export
@@ -56,7 +56,7 @@ class UnixStream(Receiving):
         """Receive at most ``size`` bytes (recv(2)); ancillary data is discarded.
 
         Args:
-            size: in bytes (int).
+            size: in bytes (int).  With 0 it waits until there is something, and takes nothing.
             flags: MSG_PEEK, MSG_DONTWAIT, MSG_WAITALL (int).
 
         Returns:
@@ -67,7 +67,7 @@ class UnixStream(Receiving):
             OSError: ConnectionResetError, BlockingIOError, TimeoutError, ...  With MSG_WAITALL a timeout after some
                 bytes returns those, and another error has them in ``partial`` (bytes).
         """
-        if flags:
+        if flags != 0:
             flags = _check_stream_flags(flags)
             if flags & MSG_WAITALL:
                 return self._recv_whole(size, flags)
@@ -100,12 +100,12 @@ class UnixStream(Receiving):
 
     def _fill(self, memory: CData, size: int, flags: int) -> tuple[int, OSError | None]:
         """Receive until memory is full or the connection ends: how far it got, and the error that stopped it."""
-        self._check_open()
         deadline = deadline_of(self._read_timeout)
         # The kernel's own MSG_WAITALL ends at a signal, and swallows an error that follows some bytes.
         flags &= ~MSG_WAITALL
         done = 0
         try:
+            self._check_open()
             while done < size:
                 if done and deadline is not None:
                     remaining(deadline)
@@ -142,7 +142,7 @@ class UnixStream(Receiving):
             ValueError, OSError: as for ``recv()``, and the same flags; with MSG_WAITALL an error after some bytes has
                 ``nbytes`` (int), how many are in the buffer.
         """
-        if flags:
+        if flags != 0:
             flags = _check_stream_flags(flags)
         with writable(buffer) as memory:
             if flags & MSG_WAITALL:
@@ -159,15 +159,17 @@ class UnixStream(Receiving):
         with writable(buffer) as memory:
             return try_once(lambda: c_recv(self._handle, memory, len(memory), flags | MSG_DONTWAIT))
 
-    def recv_exactly(self, size: int) -> bytes:
+    def recv_exactly(self, size: int, flags: int = 0) -> bytes:
         """Receive exactly ``size`` bytes (int); ancillary data is discarded.  The timeout is the total.
+
+        The flags are MSG_DONTWAIT or 0 (int).
 
         Raises:
             IncompleteReadError: the connection ended before; it has ``partial`` and ``expected``.
             OSError: BlockingIOError, TimeoutError, ConnectionResetError, ..., with ``partial`` (bytes), what had
                 arrived.
         """
-        data = self._recv_whole(size, 0, exactly=True)
+        data = self._recv_whole(size, check_flags(flags, MSG_DONTWAIT), exactly=True)
         if len(data) < size:
             raise IncompleteReadError(data, size)
         return data
@@ -260,8 +262,8 @@ class UnixStream(Receiving):
         def attempt() -> int:
             return c_send(self._handle, memory + sent, size - sent, self._send_flags | flags)
 
-        self._check_open()
         try:
+            self._check_open()
             while sent < size:
                 if sent and deadline is not None:
                     remaining(deadline)
@@ -278,9 +280,9 @@ class UnixStream(Receiving):
         flags = check_flags(flags, SEND)
         deadline = deadline_of(self._write_timeout)
         sent = 0
-        self._check_open()
         with Outgoing(buffers) as message:
             try:
+                self._check_open()
                 while message.size:
                     if sent and deadline is not None:
                         remaining(deadline)
@@ -300,10 +302,10 @@ class UnixStream(Receiving):
         """
         flags = check_flags(flags, SEND)
         deadline = deadline_of(self._write_timeout)
-        numbers, owners = split_owners(fds)
+        borrowed = Borrowed(fds)
         with export(data) as memory:
             try:
-                sent = self._send_with_fds(memory, numbers, owners, flags, deadline)
+                sent = self._send_with_fds(memory, borrowed, flags, deadline)
             except OSError as problem:
                 problem.sent = 0  # type: ignore[attr-defined]
                 raise
@@ -325,7 +327,8 @@ class UnixStream(Receiving):
             buffering, encoding, errors, newline: as for ``open()``.
 
         Returns:
-            A file object.  It borrows the stream: closing it leaves the stream open, and the stream's timeouts apply.
+            A file object.  It borrows the stream: closing it leaves the stream open, and the stream's timeouts apply;
+            after one has passed in a read, further reads are an OSError.  It is for blocking streams.
 
         Raises:
             ValueError: another mode, or unbuffered text.

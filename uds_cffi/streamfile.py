@@ -24,6 +24,7 @@ class StreamIO(io.RawIOBase):
         self._stream = stream
         self._reading = reading
         self._writing = writing
+        self._timed_out = False
 
     def readable(self) -> bool:
         """Whether it was made for reading, and is open."""
@@ -39,12 +40,22 @@ class StreamIO(io.RawIOBase):
         return self._stream.fileno()
 
     def readinto(self, buffer: Any) -> int | None:
-        """Receive into a buffer; None when the stream is nonblocking and there is nothing yet."""
+        """Receive into a buffer; None when the stream is nonblocking and there is nothing yet.
+
+        Raises:
+            TimeoutError: the stream's timeout has passed.  What a buffer above had read by then is lost with it, so
+                every further read is an OSError, as with the files of ``socket.makefile()``.
+        """
         self._check(self._reading)
+        if self._timed_out:
+            raise OSError("cannot read from timed out object")
         try:
             return self._stream.recv_into(buffer)
         except BlockingIOError:
             return None
+        except TimeoutError:
+            self._timed_out = True
+            raise
 
     def write(self, data: Any) -> int | None:
         """Send what can be sent; None when the stream is nonblocking and takes nothing."""
@@ -70,7 +81,7 @@ def open_stream(
     newline: str | None,
 ) -> IO[Any]:
     """Make the file object of ``UnixStream.makefile()``."""
-    if not set(mode) <= {"r", "w", "b"} or not set(mode) & {"r", "w"}:
+    if "".join(sorted(mode)) not in ("r", "w", "rw", "br", "bw", "brw"):
         raise ValueError(f"mode {mode!r} is not one of 'r', 'w', 'rw', with 'b' for bytes")
     binary = "b" in mode
     if binary and (encoding, errors, newline) != (None, None, None):

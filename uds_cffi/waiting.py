@@ -71,7 +71,7 @@ def finish(
     deadline: float | None,
     *,
     waits: bool | None = None,
-    kernel_waits: bool = False,
+    kernel_timeout: int = 0,
     end: int | None = None,
 ) -> int:
     """Bring a call that failed at its first attempt to an end.
@@ -84,8 +84,8 @@ def finish(
         deadline: when to give up, by ``now()``, or None.
         waits: False for a caller who wants BlockingIOError instead of waiting, True to wait whatever the kernel's
             O_NONBLOCK says, None to ask for it.
-        kernel_waits: whether the attempts themselves block; when one would block nevertheless, a timeout of the
-            kernel's own (SO_RCVTIMEO, SO_SNDTIMEO) has passed, or the socket is nonblocking.
+        kernel_timeout: SO_RCVTIMEO or SO_SNDTIMEO when the attempts themselves block; when one would block
+            nevertheless, although the socket is not nonblocking, that timeout of the kernel's own has passed.
         end: the result when the peer hung up although the call would block, or None.
 
     Raises:
@@ -95,9 +95,9 @@ def finish(
     seen = 0
     while result < 0:
         if result == _EAGAIN:
-            if waits is False or (waits is None and calls.get_nonblocking(handle) == 1):
+            if waits is False or (waits is None and calls.check(calls.get_nonblocking(handle))):
                 raise error(errno.EAGAIN)
-            if kernel_waits:
+            if kernel_timeout and calls.get_timeout(handle, kernel_timeout):
                 raise error(errno.ETIMEDOUT)
             if seen:
                 if end is not None and seen & calls.HANGUP:
