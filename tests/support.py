@@ -87,6 +87,13 @@ def is_open(number: int) -> bool:
     return True
 
 
+def address_of(path: str) -> tuple[Any, int]:
+    """Make a struct sockaddr_un of a path, and its length, with nothing but `ffi` and `lib`."""
+    address = uds_cffi.ffi.new("struct sockaddr_un *")
+    name = os.fsencode(path)
+    return address, uds_cffi.lib.uds_sockaddr_fill(address, name, len(name), 1)
+
+
 def collect() -> None:
     """Let the garbage collector run all finalizers."""
     gc.collect()

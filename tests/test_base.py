@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import errno
-import inspect
 import gc
+import inspect
 import os
 import pickle
 import socket

@@ -98,7 +98,7 @@ def test_surplus_descriptors_are_reported_with_what_arrived():
         assert len(fds) == 1
         assert error.lost == 2
         assert error.errno == errno.EMSGSIZE
-        assert "2 descriptors more than max_fds arrived and were closed; 1 were kept" in str(error)
+        assert "more descriptors than max_fds arrived: 2 closed, 1 kept" in str(error)
         with pytest.raises(TypeError):
             pickle.dumps(error)
     # Nobody holds the other end any more.

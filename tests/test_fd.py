@@ -12,6 +12,7 @@ import os
 import select
 import socket
 import stat
+import tempfile
 from collections.abc import Iterator
 from typing import Any, Callable
 
@@ -347,3 +348,15 @@ def test_descriptor_becomes_a_stdlib_socket(family: int, kind: int) -> None:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(number)
         assert (os.fstat(sock.fileno()).st_ino, sock.family, sock.type) == (inode, family, kind)
+
+
+@pytest.mark.parametrize("mode", ["rb", "r", "w+b", "w"])
+@pytest.mark.parametrize("buffering", [-1, 0])
+def test_opened_file_is_called_by_its_number(mode: str, buffering: int) -> None:
+    """The name of an opened file is its number, as open(number) has it."""
+    if buffering == 0 and "b" not in mode:
+        buffering = 1
+    with tempfile.TemporaryFile() as original:
+        owner = OwnedFd(os.dup(original.fileno()))
+        with owner.open(mode, buffering) as file:
+            assert file.name == file.fileno()

@@ -140,7 +140,7 @@ def test_nonblocking_stream(stream: tuple[UnixStream, UnixStream]) -> None:
 
 
 def test_timeouts_of_the_stream_apply(stream: tuple[UnixStream, UnixStream]) -> None:
-    """A file has the timeouts of its stream; after one it refuses to read on, because bytes may be lost in its buffer."""
+    """A file has the timeouts of its stream; after one it refuses to read on: bytes may be lost in its buffer."""
     one, two = stream
     one.set_read_timeout(0.01)
     with one.makefile("rb") as file:

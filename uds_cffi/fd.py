@@ -112,7 +112,13 @@ class OwnedFd(Owner):
             open(number, mode, buffering, closefd=False, **keywords).close()
             # The opener hands the number over in C, so that no signal handler meets it without an owner.
             opener = partial(calls.hand_over, mine._handle)
-            return open(b"<descriptor %d>" % number, mode, buffering, opener=opener, **keywords)
+            file = open(b"<descriptor>", mode, buffering, opener=opener, **keywords)  # noqa: SIM115 - the caller's.
+            raw: Any = file
+            for layer in ("buffer", "raw"):
+                raw = getattr(raw, layer, raw)
+            # What open(number) would say.
+            raw.name = number
+            return file
 
         file: IO[Any] = self._hand_over(take)
         return file

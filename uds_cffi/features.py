@@ -107,6 +107,9 @@ def features() -> dict[str, Feature]:
 
     Each call asks the running kernel anew, with messages on sockets of its own; it takes about a millisecond and
     leaves nothing open.
+
+    Raises:
+        OSError: EMFILE, this process may open no more descriptors, so nothing can be found out.
     """
     table = {}
     for name, (declared, probe, description) in _ROWS.items():

@@ -134,7 +134,8 @@ _TABLE = {
             "receive_timeout",
             calls.SO_RCVTIMEO,
             "The kernel's own timeout of a receive, in seconds (SO_RCVTIMEO).  It begins anew at every signal and is "
-            "shared with clones; set_read_timeout() is exact.",
+            "shared with clones; set_read_timeout() is exact.  accept() of a listener that was made here does not use "
+            "it.",
         ),
         TimeoutOption(
             "send_timeout",

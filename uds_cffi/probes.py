@@ -1,7 +1,8 @@
 """Probes: one for each row of the capability table.
 
 Rule: a probe does the thing, on sockets of its own, and looks at what came of it.  It returns "" when that worked, else
-the reason why it did not; it never raises, and it leaves nothing open.
+the reason why it did not, and it leaves nothing open.  It raises only when this process can open no more descriptors,
+because then it has learnt nothing.
 """
 
 from __future__ import annotations
@@ -85,7 +86,10 @@ def _probe(kind: int) -> Callable[[Callable[[_Pair], object]], Callable[[], str]
         def probe() -> str:
             pair = _Pair()
             try:
-                if calls.open_pair(pair.one, pair.two, kind, 1) < 0:
+                opened = calls.open_pair(pair.one, pair.two, kind, 1)
+                if opened in (-errno.EMFILE, -errno.ENFILE):
+                    calls.check(opened)
+                if opened < 0:
                     return KERNEL
                 result = function(pair)
                 return result if isinstance(result, str) else "" if result else KERNEL

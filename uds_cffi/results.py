@@ -178,7 +178,7 @@ class AncillaryTruncated(UdsError, OSError):
         if lost is None:
             text = f"the kernel dropped descriptors of this message; {len(fds)} arrived"
         else:
-            text = f"{lost} descriptors more than max_fds arrived and were closed; {len(fds)} were kept"
+            text = f"more descriptors than max_fds arrived: {lost} closed, {len(fds)} kept"
         super().__init__(errno.EMSGSIZE, text)
         self.data = data
         self.fds = fds
