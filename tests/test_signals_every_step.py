@@ -23,7 +23,7 @@ from uds_cffi import OwnedFd, SocketAncillary, UnixListener, UnixSeqpacketConn, 
 LIBRARY = str(Path(uds_cffi.__file__).parent)
 # Every step would take too long in each run; the bytecode of each version of Python differs, so together they do more.
 # Set the variable to 1 after a change to what is kept between calls.
-STRIDE = int(os.environ.get("UDS_TEST_STRIDE", "7" if sys.implementation.name == "cpython" else "31"))
+STRIDE = int(os.environ.get("UDS_TEST_STRIDE", "19" if sys.implementation.name == "cpython" else "61"))
 
 
 @pytest.fixture(autouse=True)
