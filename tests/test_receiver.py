@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -257,3 +259,22 @@ def test_one_shape_of_receive_does_not_disturb_the_next(pair: tuple[Any, Any]) -
                 one.send_fds(data, [one])
                 assert shape() == data
     assert len(module._pool) == 1
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="only CPython counts the bytes of an object")
+@pytest.mark.parametrize("kind", support.TYPES)
+def test_idle_socket_is_small(kind: Any) -> None:
+    """A socket that has received nothing yet costs under 300 bytes."""
+    count = 50
+    made: list[Any] = [None] * (2 * count)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for place in range(0, 2 * count, 2):
+            made[place], made[place + 1] = kind.pair()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        for sock in made:
+            sock.close()
+    assert (after - before) / (2 * count) < 300

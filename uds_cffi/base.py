@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 class Socket(Owner):
     """Base of the socket types."""
 
-    __slots__ = ("_written", "_borrows", "_nonblocking_kernel")
+    __slots__ = ("_written", "_borrows")
 
     _kind: int
     _feature: str | None = None
@@ -62,7 +62,6 @@ class Socket(Owner):
 
     _written: dict[str, Any] | None
     _borrows: Any
-    _nonblocking_kernel: bool
 
     def __init__(self, *arguments: object, **keywords: object) -> None:
         """Refuse: a socket is made by a class method that says how it begins."""
@@ -76,7 +75,6 @@ class Socket(Owner):
         self = super()._empty()
         self._written = None
         self._borrows = None
-        self._nonblocking_kernel = False
         self._prepare()
         return self
 
@@ -279,7 +277,7 @@ class Socket(Owner):
         return copy
 
     def _carry_clone(self, source: Self) -> None:
-        self._nonblocking_kernel = source._nonblocking_kernel
+        """Take over what the source keeps beside the descriptor."""
 
     def local_addr(self) -> UnixSocketAddr:
         """Return the address that the socket is bound to, or the unnamed one (getsockname(2)).

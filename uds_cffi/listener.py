@@ -65,12 +65,14 @@ OWN: Any = ...
 class Listener(_Base["Connection"]):
     """Base of the listeners."""
 
-    __slots__ = ("_timeout", "_nonblocking", "_shut", "_timed", "_timed_in", "_kernel_timeout")
+    __slots__ = ("_timeout", "_nonblocking_kernel", "_nonblocking", "_shut", "_timed", "_timed_in", "_kernel_timeout")
 
     _listens = True
     _connection: type[Connection]
 
     _timeout: float | None
+    # Whether the kernel's flag is set whatever the mode is.
+    _nonblocking_kernel: bool
     _nonblocking: bool
     _shut: bool
     # How many calls are waiting with the kernel's timeout, and what that was before the first of them.
@@ -82,7 +84,7 @@ class Listener(_Base["Connection"]):
         self._shut = False
         self._timed = self._timed_in = self._kernel_timeout = 0
         self._timeout = None
-        self._nonblocking = False
+        self._nonblocking_kernel = self._nonblocking = False
 
     @constructor
     def bind(
@@ -325,6 +327,7 @@ class Listener(_Base["Connection"]):
     def _carry_clone(self, source: Self) -> None:
         super()._carry_clone(source)
         self._timeout = source._timeout
+        self._nonblocking_kernel = source._nonblocking_kernel
         self._nonblocking = source._nonblocking
 
     def _state(self) -> str:
