@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import blocked
 import pytest
 import support
 
@@ -29,7 +30,6 @@ from uds_cffi import (
     UnixSeqpacketListener,
     UnixSocketAddr,
     UnixStream,
-    lib,
 )
 
 KINDS = [
@@ -55,7 +55,7 @@ def listener(kinds: tuple[Any, Any], socket_path: str) -> Iterator[Any]:
 def inside(sock: Any, function: Any, *arguments: Any) -> Iterator[list[Any]]:
     """Run a function in a thread until it waits in a call on a socket, then the block."""
     with support.in_thread(function, *arguments) as outcome:
-        support.until(lambda: lib.uds_handle_users(sock._handle))
+        support.until(lambda: blocked.running(sock))
         yield outcome
 
 
@@ -308,7 +308,7 @@ def test_one_client_and_four_acceptors(kinds: tuple[Any, Any], listener: Any) ->
         for _ in range(4):
             threads.enter_context(support.in_thread(accept))
         barrier.wait(support.PATIENCE)
-        support.until(lambda: lib.uds_handle_users(listener._handle) == 4)
+        support.until(lambda: blocked.running(listener) == 4)
         client = threads.enter_context(kinds[1].connect(listener.local_addr()))
         assert client.fileno() >= 0
     assert len(accepted) == 1

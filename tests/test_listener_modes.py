@@ -14,10 +14,11 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+import blocked
 import pytest
 import support
 
-from uds_cffi import SHUT_RD, UnixListener, UnixSocketAddr, UnixStream, lib
+from uds_cffi import SHUT_RD, UnixListener, UnixSocketAddr, UnixStream
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def adopted(socket_path: str) -> Iterator[UnixListener]:
 def inside(listener: UnixListener, function: Any) -> Iterator[list[Any]]:
     """Run a function in a thread until it waits in a call on the listener, then the block."""
     with support.in_thread(function) as outcome:
-        support.until(lambda: lib.uds_handle_users(listener._handle))
+        support.until(lambda: blocked.running(listener))
         yield outcome
 
 
