@@ -216,47 +216,79 @@ class Connected(Socket):
             self._free.append(receiver)
 
     def _finish_receiver(self, receiver: Receiver, receive: Callable[[CData], int], count: int, flags: int) -> int:
-        """Bring a receive that failed at first to its end; the receiver is kept also when it raises."""
+        """Bring a receive that failed at first to its end; after an error of the kernel the receiver is kept too."""
         try:
-            return self._finish_read(count, lambda: receive(receiver.c), flags)
-        except BaseException:
+            return self._read(lambda: receive(receiver.c), flags, result=count)
+        except OSError:
             self._keep(receiver)
             raise
 
-    def _try_receiver(self, receiver: Receiver, receive: Callable[[CData], int], count: int) -> int | None:
-        """Say what a receive that failed at first comes to without waiting; otherwise as ``_finish_receiver``."""
-        try:
-            tried = try_once(lambda: receive(receiver.c), count)
-        except BaseException:
-            self._keep(receiver)
-            raise
-        if tried is None:
-            self._keep(receiver)
-        return tried
+    def _try_receive(self, receive: Callable[[CData], int], size: int, flags: int) -> tuple[bytes, int] | None:
+        """Receive what is there: the bytes, and how many the message had; None when there is nothing yet."""
+        receiver = self._receiver(size, flags | MSG_DONTWAIT)
+        count = receive(receiver.c)
+        if count < 0:
+            try:
+                tried = try_once(lambda: receive(receiver.c), count)
+            except OSError:
+                self._keep(receiver)
+                raise
+            if tried is None:
+                self._keep(receiver)
+                return None
+            count = tried
+        data: bytes = receiver.view[: min(count, size)]
+        self._keep(receiver)
+        return data, count
 
-    def _finish_read(self, result: int, attempt: Callable[[], int], flags: int, deadline: float | None = None) -> int:
-        timeout = self._read_timeout
+    def _read(
+        self,
+        attempt: Callable[[], int],
+        flags: int,
+        deadline: float | None = None,
+        result: int | None = None,
+    ) -> int:
+        """Make an attempt to receive, unless it was made, and bring it to its end."""
+        if result is None:
+            result = attempt()
+        if result >= 0:
+            return result
+        return self._finish(result, attempt, flags, deadline, self._read_timeout, POLLIN, calls.SO_RCVTIMEO, 0)
+
+    def _write(
+        self,
+        attempt: Callable[[], int],
+        flags: int,
+        deadline: float | None = None,
+        result: int | None = None,
+    ) -> int:
+        """Make an attempt to send, unless it was made, and bring it to its end."""
+        if result is None:
+            result = attempt()
+        if result >= 0:
+            return result
+        return self._finish(result, attempt, flags, deadline, self._write_timeout, POLLOUT, calls.SO_SNDTIMEO, None)
+
+    def _finish(
+        self,
+        result: int,
+        attempt: Callable[[], int],
+        flags: int,
+        deadline: float | None,
+        timeout: float | None,
+        events: int,
+        kernel_timeout: int,
+        end: int | None,
+    ) -> int:
         return finish(
             self._handle,
             result,
             attempt,
-            POLLIN,
+            events,
             deadline_of(timeout) if deadline is None else deadline,
             waits=False if flags & MSG_DONTWAIT else None,
-            kernel_timeout=calls.SO_RCVTIMEO if timeout is None else 0,
-            end=0,
-        )
-
-    def _finish_write(self, result: int, attempt: Callable[[], int], flags: int, deadline: float | None = None) -> int:
-        timeout = self._write_timeout
-        return finish(
-            self._handle,
-            result,
-            attempt,
-            POLLOUT,
-            deadline_of(timeout) if deadline is None else deadline,
-            waits=False if flags & MSG_DONTWAIT else None,
-            kernel_timeout=calls.SO_SNDTIMEO if timeout is None else 0,
+            kernel_timeout=kernel_timeout if timeout is None else 0,
+            end=end,
         )
 
     def peer_addr(self) -> UnixSocketAddr:

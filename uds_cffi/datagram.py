@@ -118,8 +118,7 @@ class UnixDatagram(PacketSocket):
                 return naming.send_to(self._handle, memory, len(memory), self._send_flags | flags, target)
 
             with naming.named(target):
-                sent = attempt()
-                return sent if sent >= 0 else self._finish_write(sent, attempt, flags)
+                return self._write(attempt, flags)
 
     def send_vectored_to(self, buffers: Iterable[Any], addr: AddressLike, flags: int = 0) -> int:
         """Send several buffers as one packet to an address; otherwise as ``send_vectored()`` and ``send_to()``."""

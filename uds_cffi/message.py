@@ -94,6 +94,9 @@ class Incoming(_Vector):
 
     def __init__(self, buffers: Iterable[Any]) -> None:
         super().__init__(buffers, calls.writable)
+        if self.count > calls.IOV_MAX:
+            self.release()
+            raise ValueError(f"{self.count} buffers are more than the {calls.IOV_MAX} that one message is read into")
 
 
 class Outgoing(_Vector):

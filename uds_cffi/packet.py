@@ -75,16 +75,8 @@ class PacketSocket(Receiving):
     def try_recv(self, size: int, flags: int = 0) -> Packet | None:
         """Receive a packet that is there, or None when there is none yet; otherwise as ``recv()``."""
         flags = check_flags(flags, RECV_PACKET)
-        receiver = self._receiver(size, flags | MSG_DONTWAIT)
-        count = receive_packet(receiver.c)
-        if count < 0:
-            tried = self._try_receiver(receiver, receive_packet, count)
-            if tried is None:
-                return None
-            count = tried
-        data = receiver.view[: min(count, size)]
-        self._keep(receiver)
-        return _new(Packet, (data, count > size))
+        received = self._try_receive(receive_packet, size, flags)
+        return None if received is None else _new(Packet, (received[0], received[1] > size))
 
     def recv_into(self, buffer: Any, flags: int = 0) -> PacketInto:
         """Receive one packet into a writable contiguous buffer; what does not fit is gone, ancillary data too.
@@ -104,9 +96,7 @@ class PacketSocket(Receiving):
             def attempt() -> int:
                 return c_recv_packet(self._handle, memory, size, self._recv_flags | flags)
 
-            count = attempt()
-            if count < 0:
-                count = self._finish_read(count, attempt, flags)
+            count = self._read(attempt, flags)
             return _new(PacketInto, (min(count, size), count > size))
 
     def try_recv_into(self, buffer: Any, flags: int = 0) -> PacketInto | None:
@@ -182,8 +172,7 @@ class PacketSocket(Receiving):
             def attempt() -> int:
                 return calls.packet_length(self._handle, self._recv_flags | flags)
 
-            count = attempt()
-            return count if count >= 0 else self._finish_read(count, attempt, flags)
+            return self._read(attempt, flags)
         room = KEPT_SIZE
         while True:
             packet = self.peek(room, flags)

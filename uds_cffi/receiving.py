@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from .address import UnixSocketAddr
 from .ancillary import check_ancillary
-from .calls import IOV_MAX, MSG_CTRUNC, MSG_DONTWAIT, MSG_TRUNC, SCM_MAX_FD, TRUNC_LENGTH, receive_message
+from .calls import MSG_CTRUNC, MSG_DONTWAIT, MSG_TRUNC, SCM_MAX_FD, TRUNC_LENGTH, receive_message
 from .flags import RECV_MESSAGE, check_flags
 from .message import Incoming
 from .receiver import borrow_receiver, check_size, return_receiver
@@ -50,8 +50,7 @@ class Receiving(Sending):
         def attempt() -> int:
             return receive_message(receiver.c)
 
-        count = attempt()
-        return count if count >= 0 else self._finish_read(count, attempt, flags)
+        return self._read(attempt, flags)
 
     def _message_flags(self, flags: int) -> int:
         return self._recv_flags | flags | (0 if self._stream else _TELL_LENGTH)
@@ -85,8 +84,6 @@ class Receiving(Sending):
     def _recv_scattered(self, buffers: Iterable[Any], flags: int) -> tuple[int, int, UnixSocketAddr]:
         """Receive into several buffers, without ancillary data: how many bytes came, how many fit, from whom."""
         with Incoming(buffers) as into:
-            if into.count > IOV_MAX:
-                raise ValueError(f"{into.count} buffers are more than the {IOV_MAX} that one message is read into")
             receiver = borrow_receiver(self._handle, 0)
             receiver.prepare(0, self._message_flags(flags))
             receiver.discard_ancillary()
@@ -123,8 +120,6 @@ class Receiving(Sending):
             receiver.prepare(check_size(size_or_buffers), self._message_flags(flags), SCM_MAX_FD)
             return self._receive_all(receiver, ancillary, flags, size_or_buffers, True)
         with Incoming(size_or_buffers) as into:
-            if into.count > IOV_MAX:
-                raise ValueError(f"{into.count} buffers are more than the {IOV_MAX} that one message is read into")
             receiver.prepare(0, self._message_flags(flags), SCM_MAX_FD)
             receiver.scatter(into)
             return self._receive_all(receiver, ancillary, flags, into.size, False)

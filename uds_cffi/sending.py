@@ -61,9 +61,7 @@ class Sending(Connected):
         def attempt() -> int:
             return c_send(self._handle, data, len(data), self._send_flags | flags)
 
-        if sent is None:
-            sent = attempt()
-        return sent if sent >= 0 else self._finish_write(sent, attempt, flags)
+        return self._write(attempt, flags, result=sent)
 
     def try_send(self, data: Any, flags: int = 0) -> int | None:
         """Send bytes if that is possible at once: returns how many went, or None when the call would block.
@@ -156,8 +154,7 @@ class Sending(Connected):
         def attempt() -> int:
             return message.attempt(self._handle, self._send_flags | flags)
 
-        sent = attempt()
-        return sent if sent >= 0 else self._finish_write(sent, attempt, flags, deadline)
+        return self._write(attempt, flags, deadline)
 
     def send_fds(self, data: Any, fds: Iterable[Any], flags: int = 0) -> int:
         """Send bytes with descriptors (sendmsg(2), SCM_RIGHTS of unix(7)).
@@ -200,8 +197,7 @@ class Sending(Connected):
         def attempt() -> int:
             return send_fds(self._handle, pointer, size, self._send_flags | flags, addr, borrowed)
 
-        sent = attempt()
-        return sent if sent >= 0 else self._finish_write(sent, attempt, flags, deadline)
+        return self._write(attempt, flags, deadline)
 
     def try_send_fds(self, data: Any, fds: Iterable[Any], flags: int = 0) -> int | None:
         """Send bytes with descriptors if that is possible at once: returns how many went, or None.

@@ -95,8 +95,7 @@ class UnixStream(Receiving):
         def attempt() -> int:
             return c_recv(self._handle, memory, size, self._recv_flags | flags)
 
-        count = attempt()
-        return count if count >= 0 else self._finish_read(count, attempt, flags, deadline)
+        return self._read(attempt, flags, deadline)
 
     def _fill(self, memory: CData, size: int, flags: int) -> tuple[int, OSError | None]:
         """Receive until memory is full or the connection ends: how far it got, and the error that stopped it."""
@@ -120,16 +119,8 @@ class UnixStream(Receiving):
     def try_recv(self, size: int, flags: int = 0) -> bytes | None:
         """Receive what is there: bytes, b"" at the end, or None when there is nothing yet; otherwise as ``recv()``."""
         flags = check_flags(flags, RECV_MESSAGE)
-        receiver = self._receiver(size, flags | MSG_DONTWAIT)
-        count = receive(receiver.c)
-        if count < 0:
-            tried = self._try_receiver(receiver, receive, count)
-            if tried is None:
-                return None
-            count = tried
-        data: bytes = receiver.view[:count]
-        self._keep(receiver)
-        return data
+        received = self._try_receive(receive, size, flags)
+        return None if received is None else received[0]
 
     def recv_into(self, buffer: Any, flags: int = 0) -> int:
         """Receive into a writable contiguous buffer, as much as fits; ancillary data is discarded.
@@ -267,10 +258,7 @@ class UnixStream(Receiving):
             while sent < size:
                 if sent and deadline is not None:
                     remaining(deadline)
-                count = attempt()
-                if count < 0:
-                    count = self._finish_write(count, attempt, flags, deadline)
-                sent += count
+                sent += self._write(attempt, flags, deadline)
         except OSError as problem:
             problem.sent = sent  # type: ignore[attr-defined]
             raise
