@@ -133,3 +133,9 @@ def test_arbitrary_memory(sun_path):
     else:
         # Some systems report the name of a peer without one as zeros.
         assert address.is_unnamed
+
+
+def test_negative_length():
+    """A length below zero is refused before anything is read."""
+    with pytest.raises(AddressError, match="cannot have -1 bytes"):
+        UnixSocketAddr.from_raw(raw(lib.AF_UNIX, b"/x")[0], -1)

@@ -135,6 +135,10 @@ def test_malformed_escapes(rest):
         ("unix:/" + "x" * 108, "is 109 bytes long; the limit is 108"),
         ("unix:/" + "%41" * 108, "is 109 bytes long; the limit is 108"),
         ("unix:/\ud800", "characters"),
+        ("unix:tmpdir=/tmp", "tells a D-Bus server where to choose an address"),
+        ("unix:dir=/tmp", "tells a D-Bus server where to choose an address"),
+        ("unix:runtime=yes", "tells a D-Bus server where to choose an address"),
+        ("unix://host/path", "names a host"),
     ],
 )
 def test_malformed(uri, reason):

@@ -193,3 +193,11 @@ def test_asyncio_server_asks_where_nobody_knows(socket_path: str) -> None:
     problem, *_ = ask_asyncio(socket_path, lambda borrowed: borrowed.peer_credentials())
     assert isinstance(problem, FeatureUnavailable)
     assert problem.feature == "peer_credentials"
+
+
+def test_borrowed_socket_cannot_be_given_away(owners: tuple[socket.socket, socket.socket]) -> None:
+    """detach() of a loan is a ValueError that says whose the number is, and the owner keeps it."""
+    with UnixStream.borrow(owners[0]) as borrowed:
+        with pytest.raises(ValueError, match="belongs to somebody else"):
+            borrowed.detach()
+        assert borrowed.fileno() == owners[0].fileno()

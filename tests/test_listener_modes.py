@@ -18,7 +18,7 @@ import blocked
 import pytest
 import support
 
-from uds_cffi import SHUT_RD, UnixListener, UnixSocketAddr, UnixStream
+from uds_cffi import SHUT_RD, SHUT_WR, UnixListener, UnixSocketAddr, UnixStream
 
 
 @pytest.fixture
@@ -224,6 +224,50 @@ def test_adopted_listener_waits_for_ever(adopted: UnixListener, socket_path: str
         client = UnixStream.connect(socket_path)
     client.close()
     close(outcome[0])
+
+
+def test_two_timeouts_on_an_adopted_listener(adopted: UnixListener, socket_path: str) -> None:
+    """Of two accepts that wait in the kernel each has its own timeout, and the last one restores the kernel's."""
+    with inside(adopted, lambda: adopted.accept(timeout=support.PATIENCE)) as outcome:
+        with pytest.raises(TimeoutError):
+            adopted.accept(timeout=0.01)
+        client = UnixStream.connect(socket_path)
+    client.close()
+    close(outcome[0])
+    assert adopted.options.receive_timeout is None
+
+
+def test_child_forgets_the_waiting_of_its_parent(adopted: UnixListener, socket_path: str) -> None:
+    """In the child of a fork the accept of the parent's thread counts no more, and the kernel's timeout is restored."""
+    adopted.options.receive_timeout = 3.0
+
+    def child() -> None:
+        with pytest.raises(TimeoutError):
+            adopted.accept(timeout=0.01)
+        assert adopted.options.receive_timeout == 3.0
+
+    with inside(adopted, lambda: adopted.accept(timeout=support.PATIENCE)) as outcome:
+        support.run_child(child)
+        client = UnixStream.connect(socket_path)
+    client.close()
+    close(outcome[0])
+
+
+def test_adopted_listener_gives_its_flag_away(adopted: UnixListener) -> None:
+    """What was adopted is given away with the flag that the kernel has."""
+    os.set_blocking(adopted.fileno(), False)
+    number = adopted.detach()
+    try:
+        assert not os.get_blocking(number)
+    finally:
+        os.close(number)
+
+
+def test_shutdown_of_the_sending_side(listener: UnixListener, socket_path: str) -> None:
+    """A listener has nothing to send: ending that direction does not keep it from accepting."""
+    listener.shutdown(SHUT_WR)
+    with UnixStream.connect(socket_path):
+        close(listener.accept(timeout=support.PATIENCE))
 
 
 def test_timeout_of_the_kernel_ends_an_accept(adopted: UnixListener) -> None:

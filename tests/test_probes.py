@@ -146,3 +146,14 @@ def test_nothing_received_is_nothing(kind):
     assert pair.receive() == []
     pair.close()
     pair.close()
+
+
+@pytest.mark.parametrize(("code", "expected"), [(errno.ESOCKTNOSUPPORT, "kernel"), (errno.EMFILE, None)])
+def test_probe_without_a_pair(code, expected, monkeypatch):
+    """A kernel that cannot make the pair lacks the feature; a process that may open no more learns just that."""
+    monkeypatch.setattr(calls, "open_pair", lambda *arguments: -code)
+    if expected is None:
+        with support.raises_errno(code):
+            probe("atomic_cloexec")
+    else:
+        assert probe("atomic_cloexec") == expected

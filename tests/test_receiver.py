@@ -280,3 +280,16 @@ def test_idle_socket_is_small(kind: Any) -> None:
         for sock in made:
             sock.close()
     assert (after - before) / (2 * count) < 300
+
+
+@pytest.mark.parametrize(
+    ("size", "error"), [(2**31, ValueError), (2**70, ValueError), (-1, ValueError), ("1", TypeError)]
+)
+def test_size_that_no_call_transfers(pair: tuple[Any, Any], size: Any, error: type[Exception]) -> None:
+    """A size beyond what one call can transfer is refused before memory is made for it, and nothing is received."""
+    one, two = pair
+    one.send(b"kept")
+    for receive in (two.recv, two.try_recv, two.peek, lambda size: two.recv_fds(size, 0)):
+        with pytest.raises(error):
+            receive(size)
+    assert payload(two.recv(9)) == b"kept"

@@ -205,6 +205,25 @@ def test_what_is_closed_while_a_send_waits_is_not_sent(make):
         assert two.try_recv(1) is None
 
 
+def test_set_that_is_being_sent_cannot_be_detached():
+    """While a thread is sending the set on, detach() is refused (EBUSY) and gives nothing away."""
+    one, two = UnixStream.pair()
+    with one, two:
+        one.send_fds(b"x", [0])
+        _, fds = two.recv_fds(1, 1)
+        with fds:
+            filled = fill(lambda data: one.send(data, uds_cffi.MSG_DONTWAIT))
+            with support.in_thread(one.send_fds, b"y", fds) as outcome:
+                support.until(lambda: blocked.running(one))
+                with support.raises_errno(errno.EBUSY):
+                    fds.detach()
+                assert support.is_open(fds.numbers()[0])
+                two.recv_exactly(filled)
+            assert outcome == [1]
+            for number in fds.detach():
+                os.close(number)
+
+
 def test_closed_set_is_refused():
     """A set that is closed is a bad descriptor, as each of its members is."""
     one, two = UnixStream.pair()
