@@ -1,7 +1,10 @@
 /* Slots: descriptors that were received and that nobody has taken yet.
 
-   Rule: a number leaves its slot by one atomic exchange, so of two threads that want it only one gets it, and what
-   is moved on is in its new owner when the function returns. */
+   Rules:
+   - A number leaves its slot by one atomic exchange, so of two threads that want it only one gets it, and what is
+     moved on is in its new owner when the function returns.
+   - Slots are used again for another message once they were closed.  Each use has a generation, which stands beside
+     every number: whoever still means an earlier message finds nothing. */
 #ifndef UDS_FDS_C
 #define UDS_FDS_C
 #include "handle.c"
@@ -15,72 +18,98 @@
 #  define UDS_HAS_CLOSE_RANGE 0
 #endif
 
+/* A slot holds the generation in its upper half and the number plus one in its lower half, 0 for none. */
 struct uds_fds {
+    unsigned int generation;
     int count;
-    int fd[UDS_SCM_MAX_FD];
+    uint64_t slot[UDS_SCM_MAX_FD];
 };
 
-UDS_FUNCTION int uds_slot_take(struct uds_fds *fds, int index)
+UDS_FUNCTION uint64_t uds_slot(unsigned int generation, int fd)
 {
-    return __atomic_exchange_n(&fds->fd[index], -1, __ATOMIC_SEQ_CST);
+    return (uint64_t)generation << 32 | (uint32_t)(fd + 1);
+}
+
+UDS_FUNCTION unsigned int uds_fds_generation(struct uds_fds *fds)
+{
+    return __atomic_load_n(&fds->generation, __ATOMIC_SEQ_CST);
+}
+
+/* How many slots the message of this generation uses. */
+UDS_FUNCTION int uds_fds_count(struct uds_fds *fds, unsigned int generation)
+{
+    int count = __atomic_load_n(&fds->count, __ATOMIC_SEQ_CST);
+    return uds_fds_generation(fds) == generation ? count : 0;
+}
+
+/* Empties a slot and returns the number that was in it, or -EBADF. */
+UDS_FUNCTION int uds_slot_take(struct uds_fds *fds, unsigned int generation, int index)
+{
+    uint64_t held = __atomic_load_n(&fds->slot[index], __ATOMIC_SEQ_CST);
+    uint64_t none = uds_slot(generation, -1);
+    if (held >> 32 != generation || held == none
+        || !__atomic_compare_exchange_n(&fds->slot[index], &held, none, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        return -EBADF;
+    return (int)((uint32_t)held - 1);
 }
 
 /* The number in a slot, or -EBADF when it was taken, and outside the slots in use. */
-UDS_FUNCTION int uds_fds_number(struct uds_fds *fds, int index)
+UDS_FUNCTION int uds_fds_number(struct uds_fds *fds, unsigned int generation, int index)
 {
-    int fd;
-    if (index < 0 || index >= fds->count)
+    uint64_t held;
+    if (index < 0 || index >= uds_fds_count(fds, generation))
         return -EBADF;
-    fd = __atomic_load_n(&fds->fd[index], __ATOMIC_SEQ_CST);
-    return fd < 0 ? -EBADF : fd;
+    held = __atomic_load_n(&fds->slot[index], __ATOMIC_SEQ_CST);
+    return held >> 32 != generation || (uint32_t)held == 0 ? -EBADF : (int)((uint32_t)held - 1);
 }
 
-/* Puts a number into the next slot: -ENOBUFS when all are in use. */
+/* Puts a number into the next slot: -ENOBUFS when all are in use.  Only the call that receives a message does so. */
 UDS_FUNCTION int uds_fds_adopt(struct uds_fds *fds, int fd)
 {
     if (fd < 0)
         return -EBADF;
     if (fds->count >= UDS_SCM_MAX_FD)
         return -ENOBUFS;
-    fds->fd[fds->count++] = fd;
+    __atomic_store_n(&fds->slot[fds->count], uds_slot(fds->generation, fd), __ATOMIC_SEQ_CST);
+    __atomic_store_n(&fds->count, fds->count + 1, __ATOMIC_SEQ_CST);
     return 0;
 }
 
-/* Moves one descriptor into an empty handle. */
-UDS_FUNCTION int uds_fds_take(struct uds_fds *fds, int index, struct uds_handle *into)
+/* Moves one descriptor into an empty handle: -EBUSY when that is not empty. */
+UDS_FUNCTION int uds_fds_take(struct uds_fds *fds, unsigned int generation, int index, struct uds_handle *into)
 {
-    int fd, result;
-    if (index < 0 || index >= fds->count)
+    int fd;
+    if (index < 0 || index >= uds_fds_count(fds, generation))
         return -EBADF;
-    fd = uds_slot_take(fds, index);
-    if (fd < 0)
-        return -EBADF;
-    result = uds_handle_adopt(into, fd, 0);
-    if (result < 0)
-        __atomic_store_n(&fds->fd[index], fd, __ATOMIC_SEQ_CST);
-    return result;
+    if (__atomic_load_n(&into->state, __ATOMIC_SEQ_CST) != 0)
+        return uds_fds_number(fds, generation, index) < 0 ? -EBADF : -EBUSY;
+    fd = uds_slot_take(fds, generation, index);
+    return fd < 0 ? fd : uds_handle_adopt(into, fd, 0);
 }
 
-/* Moves a run of descriptors into empty slots. */
-UDS_FUNCTION int uds_fds_move(struct uds_fds *from, int first, int count, struct uds_fds *into)
+/* Moves a run of descriptors into slots of which none is in use. */
+UDS_FUNCTION int uds_fds_move(struct uds_fds *from, unsigned int generation, int first, int count,
+                              struct uds_fds *into)
 {
-    int index;
-    if (first < 0 || count < 0 || first > from->count || count > from->count - first)
+    int index, used = uds_fds_count(from, generation);
+    if (first < 0 || count < 0 || first > used || count > used - first)
         return -EINVAL;
     if (into->count != 0)
         return -EBUSY;
-    for (index = 0; index < count; index++)
-        into->fd[index] = uds_slot_take(from, first + index);
-    into->count = count;
+    for (index = 0; index < count; index++) {
+        int fd = uds_slot_take(from, generation, first + index);
+        into->slot[index] = uds_slot(into->generation, fd < 0 ? -1 : fd);
+    }
+    __atomic_store_n(&into->count, count, __ATOMIC_SEQ_CST);
     return 0;
 }
 
 /* Hands all numbers that are left to the caller and returns how many those are. */
-UDS_FUNCTION int uds_fds_detach(struct uds_fds *fds, int *numbers)
+UDS_FUNCTION int uds_fds_detach(struct uds_fds *fds, unsigned int generation, int *numbers)
 {
-    int index, count = 0;
-    for (index = 0; index < fds->count; index++) {
-        int fd = uds_slot_take(fds, index);
+    int index, used = uds_fds_count(fds, generation), count = 0;
+    for (index = 0; index < used; index++) {
+        int fd = uds_slot_take(fds, generation, index);
         if (fd >= 0)
             numbers[count++] = fd;
     }
@@ -99,12 +128,16 @@ UDS_FUNCTION void uds_close_run(int first, int count)
         close(first + index);
 }
 
-/* Closes whatever is left in the slots and returns how many those were. */
-UDS_FUNCTION int uds_fds_close(struct uds_fds *fds)
+/* Closes whatever is left of the message and ends its generation: the slots may then be used for another one.
+   Returns how many were closed, or -EBADF when the generation had ended before, so exactly one caller may reuse. */
+UDS_FUNCTION int uds_fds_close(struct uds_fds *fds, unsigned int generation)
 {
     int index, first = 0, run = 0, closed = 0;
-    for (index = 0; index < fds->count; index++) {
-        int fd = uds_slot_take(fds, index);
+    int used = uds_fds_count(fds, generation);
+    unsigned int ended = generation;
+
+    for (index = 0; index < used; index++) {
+        int fd = uds_slot_take(fds, generation, index);
         if (fd < 0)
             continue;
         closed++;
@@ -119,7 +152,18 @@ UDS_FUNCTION int uds_fds_close(struct uds_fds *fds)
     }
     if (run > 0)
         uds_close_run(first, run);
+    if (!__atomic_compare_exchange_n(&fds->generation, &ended, generation + 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        return -EBADF;
+    __atomic_store_n(&fds->count, 0, __ATOMIC_SEQ_CST);
     return closed;
+}
+
+/* Frees slots after closing whatever is left in them. */
+UDS_FUNCTION void uds_fds_free(void *memory)
+{
+    struct uds_fds *fds = memory;
+    uds_fds_close(fds, uds_fds_generation(fds));
+    free(memory);
 }
 
 #endif

@@ -33,6 +33,12 @@ struct uds_handle {
 
 static unsigned int uds_generation;
 
+/* Memory of zeros, for handles and slots: their free functions close what is left in them. */
+UDS_FUNCTION void *uds_allocate(size_t size)
+{
+    return calloc(1, size);
+}
+
 UDS_FUNCTION void uds_after_fork_in_child(void)
 {
     uds_generation += UDS_ONE_GENERATION;
@@ -131,6 +137,12 @@ UDS_FUNCTION int uds_handle_close(struct uds_handle *handle)
         return 0;
     result = uds_handle_finish(handle, new);
     return result == -EINTR ? 0 : result;
+}
+
+UDS_FUNCTION void uds_handle_free(void *memory)
+{
+    uds_handle_close(memory);
+    free(memory);
 }
 
 /* Takes the number out without closing it: -EBADF when there is none, -EBUSY while a call is running. */

@@ -9,6 +9,8 @@ int uds_handle_open(struct uds_handle *handle, const char *name, int flags);
 int uds_handle_move(struct uds_handle *handle, struct uds_handle *into);
 int uds_handle_users(struct uds_handle *handle);
 void uds_after_fork_in_child(void);
+void *uds_allocate(size_t size);
+void uds_handle_free(void *memory);
 
 int uds_handle_socket(struct uds_handle *handle, int type, int nonblocking);
 int uds_handle_socketpair(struct uds_handle *one, struct uds_handle *two, int type, int nonblocking);

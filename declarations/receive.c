@@ -10,10 +10,16 @@
 #include "address.c"
 #include "control.c"
 
+/* What uds_handle_receive_message() packs into its result above the number of bytes. */
+#define UDS_ONE_FD INT64_C(0x100000000)
+#define UDS_CUT INT64_C(0x10000000000)
+#define UDS_ANCILLARY_CUT INT64_C(0x20000000000)
+#define UDS_SURPLUS INT64_C(0x40000000000)
+
 struct uds_receiver {
     struct uds_handle *handle;
     void *data;            /* where the bytes go, unless iov is set */
-    size_t size;
+    size_t size;           /* how many fit, also into iov */
     int flags;
     struct iovec *iov;     /* several places for the bytes, or NULL */
     size_t iovcnt;
@@ -22,7 +28,8 @@ struct uds_receiver {
     struct uds_fds *fds;   /* where descriptors go, or NULL: they are closed */
     int most;              /* how many of them are kept */
     struct uds_name *name; /* where the sender's address goes, or NULL */
-    size_t control_length; /* results */
+    size_t length;         /* results: the message's, as uds_receive_message() returned it */
+    size_t control_length;
     int message_flags;
     int surplus;           /* how many descriptors arrived whole and were closed here */
 };
@@ -124,6 +131,33 @@ UDS_FUNCTION ssize_t uds_receive_message(struct uds_receiver *receiver)
         receiver->name->length = 0;
     uds_handle_leave(receiver->handle);
     return result;
+}
+
+/* The same on a receiver that belongs to no socket, with slots that hold no descriptor.  The result is packed, because
+   reading a field costs Python as much as calling a function: the bytes that are in the caller's memory, the number of
+   descriptors times UDS_ONE_FD, and UDS_CUT, UDS_ANCILLARY_CUT, UDS_SURPLUS for what was lost. */
+UDS_FUNCTION int64_t uds_handle_receive_message(struct uds_handle *handle, struct uds_receiver *receiver,
+                                                struct uds_fds *fds)
+{
+    ssize_t count;
+    int64_t result;
+
+    receiver->handle = handle;
+    receiver->fds = fds;
+    count = uds_receive_message(receiver);
+    receiver->handle = NULL;
+    receiver->fds = NULL;
+    if (count < 0)
+        return count;
+    receiver->length = (size_t)count;
+    result = count;
+    if ((size_t)count > receiver->size)
+        result = (int64_t)receiver->size | UDS_CUT;
+    if (receiver->message_flags & MSG_CTRUNC)
+        result |= UDS_ANCILLARY_CUT;
+    if (receiver->surplus > 0)
+        result |= UDS_SURPLUS;
+    return result | (int64_t)fds->count * UDS_ONE_FD;
 }
 
 #endif

@@ -84,4 +84,11 @@ UDS_FUNCTION ssize_t uds_handle_send_fds(struct uds_handle *handle, const void *
     return result;
 }
 
+/* The same for bare numbers on a connected socket; a call from Python costs by the argument. */
+UDS_FUNCTION ssize_t uds_handle_send_numbers(struct uds_handle *handle, const void *data, size_t size, int flags,
+                                             const int *fds, int count)
+{
+    return uds_handle_send_fds(handle, data, size, flags, NULL, 0, fds, NULL, count);
+}
+
 #endif

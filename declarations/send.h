@@ -6,3 +6,5 @@ ssize_t uds_handle_sendmsg(struct uds_handle *handle, const struct msghdr *messa
 ssize_t uds_handle_send_fds(struct uds_handle *handle, const void *data, size_t size, int flags,
                             const struct sockaddr_un *address, socklen_t length,
                             const int *fds, struct uds_handle **owners, int count);
+ssize_t uds_handle_send_numbers(struct uds_handle *handle, const void *data, size_t size, int flags,
+                                const int *fds, int count);

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -32,5 +33,15 @@ typedef __typeof__(((struct cmsghdr *)0)->cmsg_len) uds_cmsglen_t;
 /* The result of a system call: itself, or the negated errno, read before anything else can run. */
 #define UDS_RESULT(call) \
     __extension__({ __typeof__(call) uds_r = (call); uds_r < 0 ? (__typeof__(call))-errno : uds_r; })
+
+/* Points to several places at once: setting one field of a struct costs Python as much as a call. */
+UDS_FUNCTION void uds_iov_fill(struct iovec *iov, void **bases, const size_t *sizes, size_t count)
+{
+    size_t index;
+    for (index = 0; index < count; index++) {
+        iov[index].iov_base = bases[index];
+        iov[index].iov_len = sizes[index];
+    }
+}
 
 #endif

@@ -50,3 +50,4 @@ size_t CMSG_SPACE(size_t);
 struct cmsghdr *CMSG_FIRSTHDR(struct msghdr *);
 struct cmsghdr *CMSG_NXTHDR(struct msghdr *, struct cmsghdr *);
 unsigned char *CMSG_DATA(struct cmsghdr *);
+void uds_iov_fill(struct iovec *iov, void **bases, const size_t *sizes, size_t count);

@@ -25,6 +25,7 @@ LAYERS = {
     # What C offers, and what needs nothing.
     "_lib": 0,
     "errors": 1,
+    "vectors": 1,
     "streamfile": 1,
     "values": 1,
     # Typed calls, and what is made of them alone.
@@ -38,11 +39,12 @@ LAYERS = {
     "waiting": 3,
     "fd": 4,
     "features": 4,
+    "fds": 5,
     # Messages and what they carry.
     "credentials": 5,
     "message": 5,
-    "receiver": 5,
     "options": 5,
+    "receiver": 6,
     "control": 6,
     "ancillary": 7,
     # What all sockets share, then what some share.

@@ -137,12 +137,12 @@ def test_dropped_handle_is_closed():
 def test_fds_detach():
     """What is left in slots is a list of numbers; nothing is an empty one."""
     slots = calls.new_fds()
-    assert calls.fds_detach(slots) == []
+    assert calls.fds_detach(slots, 0) == []
     numbers = [os.dup(0), os.dup(0)]
     for number in numbers:
         assert lib.uds_fds_adopt(slots, number) == 0
-    assert calls.fds_detach(slots) == numbers
-    assert calls.fds_detach(slots) == []
+    assert calls.fds_detach(slots, 0) == numbers
+    assert calls.fds_detach(slots, 0) == []
     for number in numbers:
         os.close(number)
 

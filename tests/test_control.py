@@ -174,6 +174,7 @@ def claimed(sizes: list[int]) -> tuple[Any, int, OwnedFds]:
     control, length = control_of(*((*RIGHTS, ints(*some)) for some in numbers))
     fds = OwnedFds._with_slots()
     assert lib.uds_control_claim(control, length, fds._slots, 253) == 0
+    fds._count = fds._slots.count
     return control, length, fds
 
 
@@ -207,6 +208,7 @@ def test_descriptors_beyond_the_kept_ones_are_not_promised() -> None:
     control, length = control_of((*RIGHTS, ints(read, os.dup(read))), (*RIGHTS, ints(os.dup(read))))
     fds = OwnedFds._with_slots()
     assert lib.uds_control_claim(control, length, fds._slots, 1) == 2
+    fds._count = fds._slots.count
     first, second = decode(control, length, fds, False)
     with first.fds:
         assert (len(first.fds), len(second.fds)) == (1, 0)
@@ -228,6 +230,7 @@ def test_part_of_a_descriptor_is_none() -> None:
     control, length = control_of((*RIGHTS, ints(read) + b"\0\0\0"))
     with OwnedFds._with_slots() as fds:
         assert lib.uds_control_claim(control, length, fds._slots, 253) == 0
+        fds._count = fds._slots.count
         assert fds.numbers() == [read]
 
 

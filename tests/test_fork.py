@@ -164,17 +164,17 @@ def test_pool_is_empty_in_the_child():
     with one, two:
         one.send(b"x")
         two.recv_fds(1, 1)
-        kept = list(receiver._pool)
+        kept = list(receiver.small_pool)
         assert kept
 
         def child():
-            assert receiver._pool == []
+            assert receiver.small_pool == []
             two.send(b"y")
             one.recv_fds(1, 1)
-            assert len(receiver._pool) == 1
+            assert len(receiver.small_pool) == 1
 
         support.run_child(child)
-        assert receiver._pool == kept
+        assert receiver.small_pool == kept
 
 
 def test_own_credentials_are_the_childs():

@@ -319,3 +319,11 @@ def test_several_control_messages_by_hand():
     assert ffi.cast("char *", second) - ffi.cast("char *", first) == space
     assert ffi.cast("char *", lib.CMSG_DATA(second)) - ffi.cast("char *", second) == lib.CMSG_LEN(0)
     assert lib.CMSG_NXTHDR(message, second) == NULL
+
+
+def test_iov_fill():
+    """Several places are pointed to by one call."""
+    memory = [ffi.new("char[]", 3), ffi.new("char[]", 5)]
+    iov = ffi.new("struct iovec[]", 3)
+    lib.uds_iov_fill(iov, memory, [3, 5], 2)
+    assert [(entry.iov_base, entry.iov_len) for entry in iov] == [(memory[0], 3), (memory[1], 5), (ffi.NULL, 0)]

@@ -39,7 +39,7 @@ def slots(count):
     try:
         yield fds, numbers
     finally:
-        lib.uds_fds_close(fds)
+        lib.uds_fds_close(fds, 0)
 
 
 # --- Slots --------------------------------------------------------------------------------------
@@ -49,12 +49,12 @@ def test_empty_slots():
     """Memory of zeros owns nothing, and says so."""
     fds = new_fds()
     assert fds.count == 0
-    assert lib.uds_fds_number(fds, 0) == -errno.EBADF
-    assert lib.uds_fds_number(fds, -1) == -errno.EBADF
-    assert lib.uds_fds_take(fds, 0, new_handle()) == -errno.EBADF
-    assert lib.uds_fds_detach(fds, ffi.new("int[]", 1)) == 0
-    assert lib.uds_fds_close(fds) == 0
-    assert lib.uds_fds_move(fds, 0, 0, new_fds()) == 0
+    assert lib.uds_fds_number(fds, 0, 0) == -errno.EBADF
+    assert lib.uds_fds_number(fds, 0, -1) == -errno.EBADF
+    assert lib.uds_fds_take(fds, 0, 0, new_handle()) == -errno.EBADF
+    assert lib.uds_fds_detach(fds, 0, ffi.new("int[]", 1)) == 0
+    assert lib.uds_fds_move(fds, 0, 0, 0, new_fds()) == 0
+    assert lib.uds_fds_close(fds, 0) == 0
 
 
 def test_adopt():
@@ -66,7 +66,7 @@ def test_adopt():
         assert lib.uds_fds_adopt(fds, 10**6 + number) == 0
     assert lib.uds_fds_adopt(fds, 0) == -errno.ENOBUFS
     numbers = ffi.new("int[]", MOST)
-    assert lib.uds_fds_detach(fds, numbers) == MOST
+    assert lib.uds_fds_detach(fds, 0, numbers) == MOST
     assert ffi.unpack(numbers, MOST) == [10**6 + number for number in range(MOST)]
 
 
@@ -74,16 +74,16 @@ def test_number_and_take():
     """A descriptor is taken out once, into an empty handle, and keeps its number."""
     with slots(3) as (fds, numbers):
         handle, other = new_handle(), new_handle()
-        assert [lib.uds_fds_number(fds, place) for place in range(4)] == [*numbers, -errno.EBADF]
-        assert lib.uds_fds_take(fds, 1, handle) == 0
+        assert [lib.uds_fds_number(fds, 0, place) for place in range(4)] == [*numbers, -errno.EBADF]
+        assert lib.uds_fds_take(fds, 0, 1, handle) == 0
         assert lib.uds_handle_fileno(handle) == numbers[1]
-        assert lib.uds_fds_number(fds, 1) == -errno.EBADF
-        assert lib.uds_fds_take(fds, 1, other) == -errno.EBADF
-        assert lib.uds_fds_take(fds, 3, other) == -errno.EBADF
-        assert lib.uds_fds_take(fds, -1, other) == -errno.EBADF
-        assert lib.uds_fds_take(fds, 0, handle) == -errno.EBUSY
-        assert lib.uds_fds_number(fds, 0) == numbers[0]
-        assert lib.uds_fds_close(fds) == 2
+        assert lib.uds_fds_number(fds, 0, 1) == -errno.EBADF
+        assert lib.uds_fds_take(fds, 0, 1, other) == -errno.EBADF
+        assert lib.uds_fds_take(fds, 0, 3, other) == -errno.EBADF
+        assert lib.uds_fds_take(fds, 0, -1, other) == -errno.EBADF
+        assert lib.uds_fds_take(fds, 0, 0, handle) == -errno.EBUSY
+        assert lib.uds_fds_number(fds, 0, 0) == numbers[0]
+        assert lib.uds_fds_close(fds, 0) == 2
         assert [support.is_open(number) for number in numbers] == [False, True, False]
         assert lib.uds_handle_close(handle) == 0
 
@@ -93,13 +93,13 @@ def test_move(first, count):
     """A run of slots moves into empty ones, and the others stay."""
     with slots(4) as (fds, numbers):
         into = new_fds()
-        assert lib.uds_fds_move(fds, first, count, into) == 0
+        assert lib.uds_fds_move(fds, 0, first, count, into) == 0
         assert into.count == count
-        assert [lib.uds_fds_number(into, place) for place in range(count)] == numbers[first : first + count]
+        assert [lib.uds_fds_number(into, 0, place) for place in range(count)] == numbers[first : first + count]
         if count:
-            assert lib.uds_fds_move(fds, 0, 1, into) == -errno.EBUSY
-        assert lib.uds_fds_close(into) == count
-        assert lib.uds_fds_close(fds) == 4 - count
+            assert lib.uds_fds_move(fds, 0, 0, 1, into) == -errno.EBUSY
+        assert lib.uds_fds_close(into, 0) == count
+        assert lib.uds_fds_close(fds, 0) == 4 - count
 
 
 @pytest.mark.parametrize(("first", "count"), [(-1, 1), (0, -1), (0, 5), (4, 1), (5, 0), (1, 2**31 - 1)])
@@ -107,21 +107,21 @@ def test_move_of_what_is_not_there(first, count):
     """A run that is not within the slots in use changes nothing."""
     with slots(4) as (fds, numbers):
         into = new_fds()
-        assert lib.uds_fds_move(fds, first, count, into) == -errno.EINVAL
+        assert lib.uds_fds_move(fds, 0, first, count, into) == -errno.EINVAL
         assert into.count == 0
-        assert [lib.uds_fds_number(fds, place) for place in range(4)] == numbers
+        assert [lib.uds_fds_number(fds, 0, place) for place in range(4)] == numbers
 
 
 def test_detach():
     """What is left goes to the caller, in order, and is not closed."""
     with slots(3) as (fds, numbers):
         handle = new_handle()
-        lib.uds_fds_take(fds, 0, handle)
+        lib.uds_fds_take(fds, 0, 0, handle)
         lib.uds_handle_close(handle)
         room = ffi.new("int[]", 3)
-        assert lib.uds_fds_detach(fds, room) == 2
+        assert lib.uds_fds_detach(fds, 0, room) == 2
         assert ffi.unpack(room, 2) == numbers[1:]
-        assert lib.uds_fds_close(fds) == 0
+        assert lib.uds_fds_close(fds, 0) == 0
         for number in numbers[1:]:
             assert support.is_open(number)
             os.close(number)
@@ -137,12 +137,56 @@ def test_close_closes_all_that_is_left_and_nothing_else(taken):
         for place, out in enumerate(taken):
             if out:
                 handles.append(new_handle())
-                assert lib.uds_fds_take(fds, place, handles[-1]) == 0
-        assert lib.uds_fds_close(fds) == taken.count(False)
+                assert lib.uds_fds_take(fds, 0, place, handles[-1]) == 0
+        assert lib.uds_fds_close(fds, 0) == taken.count(False)
         assert [support.is_open(number) for number in numbers] == taken
-        assert lib.uds_fds_close(fds) == 0
         for handle in handles:
             assert lib.uds_handle_close(handle) == 0
+
+
+def test_closed_slots_belong_to_another_message():
+    """After a close the slots have another generation: what means the earlier one finds nothing, and one may reuse."""
+    with slots(2) as (fds, _):
+        assert lib.uds_fds_close(fds, 0) == 2
+        assert lib.uds_fds_close(fds, 0) == -errno.EBADF
+        assert fds.count == 0
+        number = os.dup(0)
+        assert lib.uds_fds_adopt(fds, number) == 0
+        handle = new_handle()
+        assert lib.uds_fds_number(fds, 0, 0) == lib.uds_fds_take(fds, 0, 0, handle) == -errno.EBADF
+        assert lib.uds_fds_move(fds, 0, 0, 1, new_fds()) == -errno.EINVAL
+        assert lib.uds_fds_detach(fds, 0, ffi.new("int[]", 1)) == 0
+        assert lib.uds_fds_close(fds, 0) == -errno.EBADF
+        assert lib.uds_fds_number(fds, 1, 0) == number
+        assert lib.uds_fds_close(fds, 1) == 1
+        assert not support.is_open(number)
+
+
+def test_generation_begins_anew():
+    """The generation is 32 bits wide; behind the last one comes the first."""
+    fds = new_fds()
+    ffi.cast("unsigned int *", fds)[0] = 2**32 - 1
+    number = os.dup(0)
+    assert lib.uds_fds_adopt(fds, number) == 0
+    assert lib.uds_fds_close(fds, 2**32 - 1) == 1
+    assert lib.uds_fds_close(fds, 0) == 0
+
+
+def test_memory_that_is_freed():
+    """Freeing slots or a handle closes what is left in it."""
+    numbers = [os.dup(0), os.dup(0)]
+    fds = ffi.cast("struct uds_fds *", lib.uds_allocate(ffi.sizeof("struct uds_fds")))
+    assert lib.uds_fds_adopt(fds, numbers[0]) == 0
+    lib.uds_fds_free(fds)
+    handle = ffi.cast("struct uds_handle *", lib.uds_allocate(ffi.sizeof("struct uds_handle")))
+    assert lib.uds_handle_adopt(handle, numbers[1], 0) == 0
+    lib.uds_handle_free(handle)
+    assert not any(support.is_open(number) for number in numbers)
+
+
+def test_memory_that_is_not_there():
+    """More memory than there can be is NULL."""
+    assert lib.uds_allocate(2**62) == ffi.NULL
 
 
 def test_close_range_is_a_constant():
@@ -252,7 +296,7 @@ def test_claim(most, kept):
     # In the buffer no number is left that somebody could mistake for one of his own.
     assert items(control, length)[0][2] == b"\xff" * (3 * INT)
     assert lib.uds_control_claim(control, length, fds, MOST) == 0
-    assert lib.uds_fds_close(fds) == kept
+    assert lib.uds_fds_close(fds, 0) == kept
 
 
 def test_claim_without_slots():
@@ -269,6 +313,6 @@ def test_claim_ignores_half_a_number():
     control, length = rights([-1, number], b"\0\0")
     fds = new_fds()
     assert lib.uds_control_claim(control, length, fds, MOST) == 0
-    assert lib.uds_fds_number(fds, 0) == number
+    assert lib.uds_fds_number(fds, 0, 0) == number
     assert fds.count == 1
-    assert lib.uds_fds_close(fds) == 1
+    assert lib.uds_fds_close(fds, 0) == 1

@@ -67,12 +67,14 @@ CALLS = {
     "uds_handle_sendto": (b"x", 1, 0, *support.address_of("x")),
     "uds_handle_sendmsg": (ffi.new("struct msghdr *"), 0),
     "uds_handle_send_fds": (b"x", 1, 0, NULL, 0, [0], NULL, 1),
+    "uds_handle_send_numbers": (b"x", 1, 0, [0], 1),
+    "uds_handle_receive_message": (ffi.new("struct uds_receiver *"), ffi.new("struct uds_fds *")),
     "uds_handle_wait": (lib.POLLIN, 0),
 }
 # What does not fail: the answer for a handle that has no number.
 ANSWERS = {"uds_handle_fileno": -1, "uds_handle_users": 0, "uds_handle_close": 0}
 # What fills a handle instead of working on one.
-FILLING = {"uds_handle_adopt", "uds_handle_socket", "uds_handle_socketpair", "uds_handle_dup_number"}
+FILLING = {"uds_handle_free", "uds_handle_adopt", "uds_handle_socket", "uds_handle_socketpair", "uds_handle_dup_number"}
 
 
 def test_all_functions_of_handles_are_here():

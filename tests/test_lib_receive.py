@@ -115,8 +115,8 @@ def test_send_fds_and_their_owners(make_pair):
     assert lib.uds_receive_message(receiver) == 1
     assert fds.count == 2
     for place in range(2):
-        assert os.path.sameopenfile(lib.uds_fds_number(fds, place), 0)
-    assert lib.uds_fds_close(fds) == 2
+        assert os.path.sameopenfile(lib.uds_fds_number(fds, 0, place), 0)
+    assert lib.uds_fds_close(fds, 0) == 2
     assert lib.uds_handle_users(owner) == 0
     # In the end it is closed, although it was in use: the count is right.
     assert lib.uds_handle_close(owner) == 0
@@ -201,9 +201,44 @@ def test_receive_message_with_descriptors(make_pair, most, kept):
     assert receiver.message_flags == 0
     assert receiver.control_length == lib.CMSG_SPACE(12)
     for place in range(kept):
-        number = lib.uds_fds_number(fds, place)
+        number = lib.uds_fds_number(fds, 0, place)
         assert lib.uds_fcntl(number, lib.F_GETFD, 0) == lib.FD_CLOEXEC
-    assert lib.uds_fds_close(fds) == kept
+    assert lib.uds_fds_close(fds, 0) == kept
+
+
+@pytest.mark.parametrize(("most", "kept"), [(5, 3), (3, 3), (2, 2), (0, 0)])
+def test_packed_receive(make_pair, most, kept):
+    """One result says how many bytes and descriptors came and whether some were lost; the receiver lets go of all."""
+    pair = make_pair(lib.SOCK_DGRAM)
+    receiver, fds = receiver_of(pair, size=2, most=most)
+    receiver.handle, receiver.fds = NULL, NULL
+    receiver.flags = lib.MSG_TRUNC if lib.UDS_HAS_TRUNC_LENGTH else 0
+    assert lib.uds_handle_receive_message(pair.two, receiver, fds) == -errno.EAGAIN
+    lib.uds_handle_send_numbers(pair.one, b"abc", 3, 0, [0, 0, 0], 3)
+    result = lib.uds_handle_receive_message(pair.two, receiver, fds)
+    assert result == 2 + kept * lib.UDS_ONE_FD + lib.UDS_CUT + (lib.UDS_SURPLUS if kept < 3 else 0)
+    assert receiver.length == 3
+    assert (receiver.handle, receiver.fds) == (NULL, NULL)
+    assert lib.uds_fds_close(fds, 0) == kept
+
+
+def test_packed_receive_says_that_the_kernel_cut(make_pair):
+    """Control messages that did not fit are reported as cut."""
+    pair = make_pair(lib.SOCK_DGRAM)
+    receiver, fds = receiver_of(pair)
+    receiver.control_size = 1
+    lib.uds_handle_send_numbers(pair.one, b"abc", 3, 0, [0], 1)
+    assert lib.uds_handle_receive_message(pair.two, receiver, fds) == 3 + lib.UDS_ANCILLARY_CUT
+
+
+def test_send_numbers(make_pair):
+    """Bare numbers are sent; what is none, or too many, is refused, and nothing goes."""
+    pair = make_pair(lib.SOCK_DGRAM)
+    assert lib.uds_handle_send_numbers(pair.one, b"x", 1, 0, [-1], 1) == -errno.EBADF
+    assert lib.uds_handle_send_numbers(pair.one, b"x", 1, 0, [10**6], 1) == -errno.EBADF
+    assert lib.uds_handle_send_numbers(pair.one, b"x", 1, 0, [0] * 254, 254) == -errno.EINVAL
+    assert lib.uds_handle_recv(pair.two, pair.memory, 64, 0) == -errno.EAGAIN
+    assert lib.uds_handle_send_numbers(pair.one, b"x", 1, 0, [0], 1) == 1
 
 
 def test_receive_message_without_room_for_descriptors(make_pair):

@@ -13,6 +13,7 @@ import pytest
 import support
 
 from uds_cffi import OwnedFd, OwnedFds, UnixStream, lib
+from uds_cffi import fds as fds_module
 
 
 @pytest.fixture
@@ -284,32 +285,32 @@ def test_slots_refuse_what_they_do_not_have(fds: OwnedFds) -> None:
     """The C functions answer EBADF for a slot outside those in use."""
     handle = fds[0]._handle
     for index in (-1, 4, 253):
-        assert lib.uds_fds_number(fds._slots, index) == -errno.EBADF
-        assert lib.uds_fds_take(fds._slots, index, handle) == -errno.EBADF
+        assert lib.uds_fds_number(fds._slots, fds._generation, index) == -errno.EBADF
+        assert lib.uds_fds_take(fds._slots, fds._generation, index, handle) == -errno.EBADF
     fds[0].close()
 
 
 def test_slot_keeps_what_a_full_handle_cannot_take(fds: OwnedFds) -> None:
     """Moving a descriptor into a handle that has one is EBUSY, and the slot keeps it."""
     with fds[0] as full:
-        number = lib.uds_fds_number(fds._slots, 1)
-        assert lib.uds_fds_take(fds._slots, 1, full._handle) == -errno.EBUSY
-        assert lib.uds_fds_number(fds._slots, 1) == number
+        number = lib.uds_fds_number(fds._slots, fds._generation, 1)
+        assert lib.uds_fds_take(fds._slots, fds._generation, 1, full._handle) == -errno.EBUSY
+        assert lib.uds_fds_number(fds._slots, fds._generation, 1) == number
 
 
 @pytest.mark.parametrize(("first", "count"), [(-1, 1), (0, -1), (5, 0), (3, 2), (0, 2**31 - 1)])
 def test_run_outside_the_slots_is_refused(fds: OwnedFds, first: int, count: int) -> None:
     """Moving a run that is not within the slots is EINVAL, and moves nothing."""
     into = OwnedFds._with_slots()
-    assert lib.uds_fds_move(fds._slots, first, count, into._slots) == -errno.EINVAL
-    assert len(into) == 0
+    assert lib.uds_fds_move(fds._slots, fds._generation, first, count, into._slots) == -errno.EINVAL
+    assert into._slots.count == 0
     assert all(number >= 0 for number in fds.numbers())
 
 
 def test_run_into_slots_in_use_is_refused(fds: OwnedFds, originals: list[int]) -> None:
     """Moving onto descriptors would lose them: EBUSY."""
     with pass_on(originals) as into:
-        assert lib.uds_fds_move(fds._slots, 0, 2, into._slots) == -errno.EBUSY
+        assert lib.uds_fds_move(fds._slots, fds._generation, 0, 2, into._slots) == -errno.EBUSY
         assert all(number >= 0 for number in fds.numbers() + into.numbers())
 
 
@@ -319,9 +320,52 @@ def test_slots_take_253_and_no_more() -> None:
     os.close(write)
     with OwnedFds._with_slots() as fds:
         assert lib.uds_fds_adopt(fds._slots, -1) == -errno.EBADF
-        assert len(fds) == 0
+        assert fds._slots.count == 0
         assert lib.uds_fds_adopt(fds._slots, read) == 0
         for _ in range(252):
             assert lib.uds_fds_adopt(fds._slots, os.dup(read)) == 0
         assert lib.uds_fds_adopt(fds._slots, read) == -errno.ENOBUFS
-        assert len(fds) == 253
+        assert fds._slots.count == 253
+
+
+def test_slots_of_a_closed_set_are_used_again(originals: list[int]) -> None:
+    """The next message may use the memory of a closed set, which never reaches what is in it now."""
+    first = pass_on(originals)
+    slots = first._slots
+    first.close()
+    generations = [(spare is slots, generation) for spare, generation in fds_module._spare]
+    assert generations.count((True, first._generation + 1)) == 1
+    sets = [pass_on(originals) for _ in range(len(generations))]
+    try:
+        assert any(each._slots is slots for each in sets)
+        # As another thread would see it that had looked at the set before it was closed.
+        first._slots = slots
+        assert first.numbers() == [-1] * 4
+        assert first.detach() == []
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            first[0]
+        first.close()
+        assert all(support.is_open(number) for each in sets for number in each.numbers())
+    finally:
+        for each in sets:
+            each.close()
+
+
+def test_few_slots_are_kept() -> None:
+    """However many sets were open at a time, the memory of a few is kept for the next ones."""
+    sets = [OwnedFds._with_slots() for _ in range(fds_module._MOST_SPARE + 10)]
+    for each in sets:
+        each.close()
+    assert len(fds_module._spare) == fds_module._MOST_SPARE
+
+
+def test_slots_are_not_shared_with_a_child(originals: list[int]) -> None:
+    """The child of a fork begins without spare slots."""
+    pass_on(originals).close()
+    assert fds_module._spare
+
+    def child() -> None:
+        assert fds_module._spare == []
+
+    support.run_child(child)
+    assert fds_module._spare

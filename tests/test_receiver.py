@@ -6,7 +6,6 @@ Rules: a socket keeps one receiver of at most 16 KiB, made at its first receive.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -17,18 +16,20 @@ import support
 
 from uds_cffi import SocketAncillary, UnixDatagram, ffi, lib
 from uds_cffi import receiver as module
+from uds_cffi.message import Incoming
 from uds_cffi.receiver import KEPT_SIZE, POOL_SIZE, borrow_receiver, return_receiver
 
 
 @pytest.fixture
 def empty_pool() -> None:
     """Begin without anything in the pool."""
-    module._pool.clear()
+    module.small_pool.clear()
+    module._large_pool.clear()
 
 
 def pooled() -> int:
     """Count the bytes that the pool keeps."""
-    return sum(len(kept.view) + module._CONTROL_SIZE for kept in module._pool)
+    return sum(len(kept.view) + module._CONTROL_SIZE for kept in module.small_pool + module._large_pool)
 
 
 def drain(sock: Any) -> None:
@@ -138,10 +139,10 @@ def test_pool_is_used_again(pair: tuple[Any, Any]) -> None:
     for _ in range(3):
         one.send(b"x")
         two.recv_fds(1, 0)
-        (kept,) = module._pool
+        (kept,) = module.small_pool
     one.send(b"x")
     two.recv_ancillary(1, SocketAncillary(64))
-    assert module._pool == [kept]
+    assert module.small_pool == [kept]
 
 
 @pytest.mark.usefixtures("empty_pool")
@@ -152,7 +153,7 @@ def test_pool_keeps_at_most_a_mebibyte(sizes: list[int]) -> None:
     """However many receivers were in use at a time, and however large, the pool keeps 1 MiB and no more."""
     one, two = UnixDatagram.pair()
     with one, two:
-        used = [borrow_receiver(two._handle, size) for size in sizes]
+        used = [borrow_receiver(size) for size in sizes]
         for receiver, size in zip(used, sizes):
             receiver.reserve(size)
             return_receiver(receiver)
@@ -181,15 +182,15 @@ def test_forked_child_begins_without_a_pool(pair: tuple[Any, Any]) -> None:
     one, two = pair
     one.send(b"x")
     two.recv_fds(1, 0)
-    assert len(module._pool) == 1
+    assert len(module.small_pool) == 1
 
     def child() -> None:
-        assert module._pool == []
+        assert module.small_pool == []
         one.send(b"y")
         assert two.recv_fds(1, 0)[0] == b"y"
 
     support.run_child(child)
-    assert len(module._pool) == 1
+    assert len(module.small_pool) == 1
 
 
 def test_child_of_a_fork_receives_with_what_the_socket_kept(pair: tuple[Any, Any]) -> None:
@@ -207,21 +208,24 @@ def test_child_of_a_fork_receives_with_what_the_socket_kept(pair: tuple[Any, Any
     assert payload(two.recv(10)) == b"again"
 
 
+@pytest.mark.usefixtures("empty_pool")
 def test_receiver_lets_go_of_everything(pair: tuple[Any, Any]) -> None:
     """A receiver in the pool holds no socket, no caller's memory, and no descriptor."""
     one, two = pair
-    receiver = borrow_receiver(two._handle, 10)
-    assert receiver.c.handle == two._handle
-    receiver.prepare(10, 0, 5)
-    with module.FullReceiver(two._handle, 1).fds:
-        pass
-    copy = os.dup(one.fileno())
-    assert lib.uds_fds_adopt(receiver.fds._slots, copy) == 0
-    return_receiver(receiver)
+    receiver = borrow_receiver(10)
+    with Incoming([bytearray(5)]) as into:
+        receiver.prepare(10, 0, 5)
+        receiver.scatter(into)
+        one.send_fds(b"x", [one])
+        result = receiver.receive(two._handle)
+        with receiver.take_fds(result) as fds:
+            assert len(fds) == 1
     assert receiver.c.handle == ffi.NULL
+    assert receiver.c.fds == ffi.NULL
+    return_receiver(receiver)
     assert receiver.c.iov == ffi.NULL
-    assert len(receiver.fds) == 0
-    assert not os.path.exists(f"/dev/fd/{copy}")
+    assert receiver.size is None
+    assert receiver._fds is None
 
 
 @pytest.mark.usefixtures("empty_pool")
@@ -257,7 +261,7 @@ def test_one_shape_of_receive_does_not_disturb_the_next(pair: tuple[Any, Any]) -
                 data = b"%04d" % number
                 one.send_fds(data, [one])
                 assert shape() == data
-    assert len(module._pool) == 1
+    assert len(module.small_pool) == 1
 
 
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="only CPython counts the bytes of an object")

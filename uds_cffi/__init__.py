@@ -41,7 +41,8 @@ from .errors import (
     IncompleteReadError,
     UdsError,
 )
-from .fd import OwnedFd, OwnedFds
+from .fd import OwnedFd
+from .fds import OwnedFds
 from .features import Feature, features
 from .options import Options
 from .results import (

@@ -28,6 +28,9 @@ _MAX_ABSTRACT: int = lib.UDS_SUN_PATH_SIZE - 1
 _OFFSET: int = lib.UDS_SUN_PATH_OFFSET
 _SOCKADDR = ffi.typeof("struct sockaddr_un *")
 _HAS_ABSTRACT = bool(lib.UDS_HAS_ABSTRACT)
+# What a str or bytes begins with that is no path.
+_NO_PATH = (b"", b"\0")
+_set = object.__setattr__
 
 
 def _path_bytes(path: Any) -> bytes:
@@ -70,8 +73,9 @@ class UnixSocketAddr(Value):
 
     @classmethod
     def _make(cls, kind: str, name: bytes) -> UnixSocketAddr:
-        self = object.__new__(cls)
-        self._set(kind=kind, name=name)
+        self: UnixSocketAddr = object.__new__(cls)
+        _set(self, "kind", kind)
+        _set(self, "name", name)
         return self
 
     @classmethod
@@ -79,10 +83,21 @@ class UnixSocketAddr(Value):
         """Read an address as every call takes it: "@" means nothing here."""
         if isinstance(value, UnixSocketAddr):
             return value
-        if isinstance(value, (str, bytes)):
-            raw = _path_bytes(value)
-            return cls.from_raw_bytes(raw) if raw[:1] in (b"", b"\0") else cls.from_path(value)
-        return cls.from_path(value)
+        raw = _path_bytes(value)
+        if raw[:1] in _NO_PATH and isinstance(value, (str, bytes)):
+            return cls.from_raw_bytes(raw)
+        return cls._of_path(raw, value)
+
+    @classmethod
+    def _of_path(cls, raw: bytes, path: Any) -> UnixSocketAddr:
+        """Make the address of a file of this name, for which the caller gave that path."""
+        if not raw:
+            raise AddressError("a path address cannot be empty; UnixSocketAddr.unnamed() is the unnamed address")
+        if b"\0" in raw:
+            raise AddressError(f"the path {path!r} has a NUL at byte {raw.index(0)} of {len(raw)}")
+        if len(raw) > _MAX_PATH:
+            raise AddressError(f"the path {path!r} is {len(raw)} bytes long; the limit is {_MAX_PATH}")
+        return cls._make("path", raw)
 
     @classmethod
     def from_path(cls, path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> UnixSocketAddr:
@@ -94,14 +109,7 @@ class UnixSocketAddr(Value):
         Raises:
             AddressError: empty, too long, with a NUL inside, or of another type.
         """
-        raw = _path_bytes(path)
-        if not raw:
-            raise AddressError("a path address cannot be empty; UnixSocketAddr.unnamed() is the unnamed address")
-        if b"\0" in raw:
-            raise AddressError(f"the path {path!r} has a NUL at byte {raw.index(0)} of {len(raw)}")
-        if len(raw) > _MAX_PATH:
-            raise AddressError(f"the path {path!r} is {len(raw)} bytes long; the limit is {_MAX_PATH}")
-        return cls._make("path", raw)
+        return cls._of_path(_path_bytes(path), path)
 
     @classmethod
     def from_abstract(cls, name: str | bytes) -> UnixSocketAddr:
@@ -126,7 +134,7 @@ class UnixSocketAddr(Value):
     @classmethod
     def unnamed(cls) -> UnixSocketAddr:
         """Make the unnamed address.  Binding to it lets Linux choose an abstract name (autobind)."""
-        return cls._make("unnamed", b"")
+        return _UNNAMED
 
     @classmethod
     def from_c_str(cls, text: bytes) -> UnixSocketAddr:
@@ -185,7 +193,8 @@ class UnixSocketAddr(Value):
     @classmethod
     def _from_name(cls, name: CData) -> UnixSocketAddr:
         """Read a ``struct uds_name``."""
-        return cls.from_raw(name.bytes, name.length)
+        length = name.length
+        return _UNNAMED if length <= _OFFSET else cls.from_raw(name.bytes, length)
 
     @classmethod
     def from_stdlib(cls, value: str | bytes | None) -> UnixSocketAddr:
@@ -346,3 +355,7 @@ def _unescape(text: str, uri: str) -> bytes:
     if not fullmatch(r"(?:[^%]|%[0-9A-Fa-f]{2})*", text):
         raise AddressError(f"{uri!r} has a '%' that two hexadecimal digits do not follow")
     return unquote_to_bytes(_path_bytes(text))
+
+
+# Immutable, and the commonest: clients seldom have a name.
+_UNNAMED = UnixSocketAddr._make("unnamed", b"")

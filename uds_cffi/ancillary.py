@@ -15,7 +15,7 @@ from . import features
 from ._lib import ffi, lib
 from .control import RIGHTS, UnknownControlMessage, decode, decode_one, encode_credentials, items
 from .credentials import Credentials
-from .fd import Borrowed, OwnedFds
+from .fds import Borrowed, OwnedFds
 from .owner import refuse_copy
 from .values import Closing
 

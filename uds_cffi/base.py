@@ -72,7 +72,8 @@ class Socket(Owner):
 
     @classmethod
     def _empty(cls) -> Self:
-        self = super()._empty()
+        self: Self = object.__new__(cls)
+        self._handle = calls.new_handle()
         self._written = None
         self._borrows = None
         self._prepare()
@@ -84,14 +85,17 @@ class Socket(Owner):
     @classmethod
     def _created(cls, nonblocking: bool = False, options: Mapping[str, Any] | None = None) -> Self:
         """Make a new socket, with its options set."""
-        checked = check_options(options)
+        checked = None if options is None else check_options(options)
         self = cls._empty()
-        cls._support(calls.open_socket(self._handle, cls._kind_here(), bool(nonblocking)))
-        try:
-            apply_options(self.options, checked)
-        except BaseException:
-            self.close()
-            raise
+        result = calls.open_socket(self._handle, cls._kind_here(), bool(nonblocking))
+        if result < 0:
+            cls._support(result)
+        if checked:
+            try:
+                apply_options(self.options, checked)
+            except BaseException:
+                self.close()
+                raise
         return self
 
     @classmethod
@@ -242,9 +246,6 @@ class Socket(Owner):
             check(calls.adopt(self._handle, number, 1))
         return self
 
-    def _borrowed(self) -> bool:
-        return self._borrows is not None
-
     def close(self) -> None:  # noqa: D102 - inherited below.
         if self._borrows is None:
             super().close()
@@ -371,4 +372,4 @@ class Socket(Owner):
             state = self._state() + (" nonblocking" if self.is_nonblocking() else "")
         except OSError as problem:
             return f"<{name} fd={number} ({problem})>"
-        return f"<{name} fd={number}{' borrowed' if self._borrowed() else ''} local={local}{state}>"
+        return f"<{name} fd={number}{'' if self._borrows is None else ' borrowed'} local={local}{state}>"

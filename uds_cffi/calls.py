@@ -40,6 +40,10 @@ MSG_CTRUNC: int = lib.MSG_CTRUNC
 MSG_EOR: int = lib.MSG_EOR
 MSG_NOSIGNAL: int = lib.MSG_NOSIGNAL
 MSG_CMSG_CLOEXEC: int = lib.MSG_CMSG_CLOEXEC
+# The parts of the packed result of receive_message().
+SIZE_MASK: int = lib.UDS_ONE_FD - 1
+CUT: int = lib.UDS_CUT
+ANCILLARY_CUT: int = lib.UDS_ANCILLARY_CUT
 SOL_SOCKET: int = lib.SOL_SOCKET
 SO_ERROR: int = lib.SO_ERROR
 SO_SNDBUF: int = lib.SO_SNDBUF
@@ -79,13 +83,16 @@ fds_take = lib.uds_fds_take
 fds_move = lib.uds_fds_move
 fds_close = lib.uds_fds_close
 send = lib.uds_handle_send
+send_numbers = lib.uds_handle_send_numbers
 recv = lib.uds_handle_recv
 recv_packet = lib.uds_handle_recv_packet
 receive = lib.uds_receive
 receive_packet = lib.uds_receive_packet
-receive_message = lib.uds_receive_message
+receive_message = lib.uds_handle_receive_message
 packet_length = lib.uds_handle_packet_length
 packet_waiting = lib.uds_handle_packet_waiting
+
+from_buffer = ffi.from_buffer
 
 _HANDLE = ffi.typeof("struct uds_handle *")
 _FDS = ffi.typeof("struct uds_fds *")
@@ -96,18 +103,20 @@ os.register_at_fork(after_in_child=lib.uds_after_fork_in_child)
 
 
 # A signal handler that raises just as __del__ begins aborts it before its first line, and Python only reports that.
-# The memory of a handle is therefore freed by C, which closes what is left in it: no bytecode runs in between.  It is
-# the backstop behind close() and __del__, and nothing relies on when it happens.
+# The memory of handles and slots is therefore freed by C, which closes what is left in it: no bytecode runs in between.
+# It is the backstop behind close() and __del__, and nothing relies on when it happens.
+_allocate_handle = ffi.new_allocator(lib.uds_allocate, lib.uds_handle_free, should_clear_after_alloc=False)
+_allocate_fds = ffi.new_allocator(lib.uds_allocate, lib.uds_fds_free, should_clear_after_alloc=False)
 
 
 def new_handle() -> CData:
     """Make an empty handle.  Whoever holds it owns the descriptor that a call puts into it."""
-    return ffi.gc(ffi.new(_HANDLE), lib.uds_handle_close)
+    return _allocate_handle(_HANDLE)
 
 
 def new_fds() -> CData:
-    """Make empty slots for received descriptors.  Whoever holds them owns what a call puts into them."""
-    return ffi.gc(ffi.new(_FDS), lib.uds_fds_close)
+    """Make empty slots, of generation 0, for received descriptors.  Whoever holds them owns what a call puts in."""
+    return _allocate_fds(_FDS)
 
 
 def check(result: int, address: object = None) -> int:
@@ -119,6 +128,8 @@ def check(result: int, address: object = None) -> int:
 
 def readable(data: Any) -> CData:
     """Export a contiguous bytes-like object for reading, as a context manager with ``len()`` in bytes."""
+    if type(data) is bytearray and data:
+        return ffi.from_buffer(data)
     view = memoryview(data)
     if not view.c_contiguous:
         raise BufferError("the data is not contiguous")
@@ -129,16 +140,18 @@ def readable(data: Any) -> CData:
 
 def writable(buffer: Any) -> CData:
     """Export a contiguous writable buffer, as a context manager with ``len()`` in bytes."""
+    if type(buffer) is bytearray and buffer:
+        return ffi.from_buffer(buffer)
     view = memoryview(buffer)
     if view.readonly:
         raise TypeError(f"a writable bytes-like object is needed, not {type(buffer).__name__}")
     return readable(view)
 
 
-def fds_detach(fds: CData) -> list[int]:
+def fds_detach(fds: CData, generation: int) -> list[int]:
     """Take all numbers that are left in the slots; from now on the caller owns them."""
     numbers = ffi.new(_INTS, SCM_MAX_FD)
-    count = lib.uds_fds_detach(fds, numbers)
+    count = lib.uds_fds_detach(fds, generation, numbers)
     return ffi.unpack(numbers, count) if count else []
 
 

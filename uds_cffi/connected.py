@@ -14,7 +14,7 @@ from .base import Socket, constructor
 from .calls import MSG_DONTWAIT, POLLIN, POLLOUT, check
 from .errors import error
 from .options import apply_options, check_options
-from .receiver import KEPT_SIZE, FullReceiver, Receiver, borrow_receiver, check_size, return_receiver
+from .receiver import KEPT_SIZE, Receiver, borrow_receiver, check_size, return_receiver
 from .waiting import check_timeout, deadline_of, finish, now, remaining, try_once
 
 TYPE_CHECKING = False
@@ -32,21 +32,24 @@ if TYPE_CHECKING:
 class Connected(Socket):
     """Base of the sockets that send and receive."""
 
-    __slots__ = ("_free", "_read_timeout", "_write_timeout", "_recv_flags", "_send_flags")
+    __slots__ = ("_free", "_read_timeout", "_write_timeout", "_recv_flags", "_message_flags", "_send_flags")
 
-    # What every send of this type carries.
+    # What every send of this type carries, and every receive of a whole message.
     _always_sends = 0
+    _always_asks = 0
 
     _free: list[Receiver]
     _read_timeout: float | None
     _write_timeout: float | None
     _recv_flags: int
+    _message_flags: int
     _send_flags: int
 
     def _prepare(self) -> None:
         self._free = []
         self._read_timeout = self._write_timeout = None
         self._recv_flags = 0
+        self._message_flags = self._always_asks
         self._send_flags = self._always_sends
 
     @constructor
@@ -129,21 +132,27 @@ class Connected(Socket):
         Raises:
             OSError: EMFILE, this process may open no more; what socketpair(2) reports.
         """
-        checked = check_options(options)
+        checked = None if options is None else check_options(options)
         one, two = cls._empty(), cls._empty()
-        cls._support(calls.open_pair(one._handle, two._handle, cls._kind_here(), bool(nonblocking)))
-        try:
-            apply_options(one.options, checked)
-            apply_options(two.options, checked)
-        except BaseException:
-            one.close()
-            two.close()
-            raise
+        result = calls.open_pair(one._handle, two._handle, cls._kind_here(), bool(nonblocking))
+        if result < 0:
+            cls._support(result)
+        if checked:
+            try:
+                apply_options(one.options, checked)
+                apply_options(two.options, checked)
+            except BaseException:
+                one.close()
+                two.close()
+                raise
         return one, two
 
     def close(self) -> None:  # noqa: D102 - inherited below.
-        super().close()
         self._free.clear()
+        if self._borrows is None:
+            check(calls.close(self._handle))
+        else:
+            super().close()
 
     close.__doc__ = Socket.close.__doc__
 
@@ -173,6 +182,7 @@ class Connected(Socket):
         """
         self._read_timeout = check_timeout(timeout)
         self._recv_flags = 0 if timeout is None else MSG_DONTWAIT
+        self._message_flags = self._recv_flags | self._always_asks
 
     def read_timeout(self) -> float | None:
         """Return the timeout of receives in seconds, exactly as it was set, or None."""
@@ -187,32 +197,20 @@ class Connected(Socket):
         """Return the timeout of sends in seconds, exactly as it was set, or None."""
         return self._write_timeout
 
-    def _receiver(self, size: int, flags: int) -> Receiver:
-        """Pop a receiver for exclusive use, preset for this size and these flags."""
-        try:
-            receiver = self._free.pop()
-        except IndexError:
-            return self._fit(None, size, flags)
-        if type(size) is not int or receiver.size != size or receiver.flags != flags:
-            return self._fit(receiver, size, flags)
-        return receiver
-
-    def _fit(self, receiver: Receiver | None, size: int, flags: int) -> Receiver:
-        """Return a receiver for this size and these flags: the socket's own, or a large one from the pool."""
+    def _fit(self, receiver: Receiver | None, size: int, flags: int) -> Receiver | None:
+        """Preset the socket's receiver, or make it; None when the size is for the pool."""
         if check_size(size) > KEPT_SIZE:
             if receiver is not None:
-                self._free.append(receiver)
-            receiver = borrow_receiver(self._handle, size)
-        elif receiver is None:
+                self._keep(receiver)
+            return None
+        if receiver is None:
             receiver = Receiver(self._handle, size)
         receiver.set(size, flags)
         return receiver
 
     def _keep(self, receiver: Receiver) -> None:
-        """Put a receiver back to where it came from; the socket keeps one."""
-        if isinstance(receiver, FullReceiver):
-            return_receiver(receiver)
-        elif not self._free:
+        """Put a receiver back; the socket keeps one."""
+        if not self._free:
             self._free.append(receiver)
 
     def _finish_receiver(self, receiver: Receiver, receive: Callable[[CData], int], count: int, flags: int) -> int:
@@ -223,9 +221,44 @@ class Connected(Socket):
             self._keep(receiver)
             raise
 
-    def _try_receive(self, receive: Callable[[CData], int], size: int, flags: int) -> tuple[bytes, int] | None:
+    def _receive_large(
+        self, call: Callable[[CData, CData, int, int], int], size: int, wanted: int, flags: int
+    ) -> tuple[bytes, int]:
+        """Receive with memory of the pool: the bytes, and how many the message had."""
+        receiver = borrow_receiver(size)
+        count = call(self._handle, receiver.memory, size, wanted)
+        if count < 0:
+            try:
+                count = self._read(lambda: call(self._handle, receiver.memory, size, wanted), flags, result=count)
+            except OSError:
+                return_receiver(receiver)
+                raise
+        data: bytes = receiver.view[: min(count, size)]
+        return_receiver(receiver)
+        return data, count
+
+    def _try_receive(
+        self,
+        receive: Callable[[CData], int],
+        call: Callable[[CData, CData, int, int], int],
+        size: int,
+        flags: int,
+    ) -> tuple[bytes, int] | None:
         """Receive what is there: the bytes, and how many the message had; None when there is nothing yet."""
-        receiver = self._receiver(size, flags | MSG_DONTWAIT)
+        wanted = flags | MSG_DONTWAIT
+        free = self._free
+        try:
+            receiver = free.pop() if free else None
+        except IndexError:
+            # Another thread was quicker.
+            receiver = None
+        if receiver is None or receiver.size is not size or receiver.flags != wanted:
+            receiver = self._fit(receiver, size, wanted)
+            if receiver is None:
+                try:
+                    return self._receive_large(call, size, wanted, wanted)
+                except BlockingIOError:
+                    return None
         count = receive(receiver.c)
         if count < 0:
             try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ._lib import ffi, lib
 from .credentials import Credentials
-from .fd import OwnedFds
+from .fds import OwnedFds
 from .values import Value
 
 TYPE_CHECKING = False

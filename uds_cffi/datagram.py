@@ -5,12 +5,13 @@ from __future__ import annotations
 from . import naming
 from .address import UnixSocketAddr
 from .base import constructor
-from .calls import MSG_PEEK, SOCK_DGRAM, check
-from .fd import SOCKET_TYPES, Borrowed
-from .flags import PEEK, RECV_PACKET, SEND, check_flags
+from .calls import CUT, MSG_PEEK, SIZE_MASK, SOCK_DGRAM, check
+from .fd import SOCKET_TYPES
+from .fds import Borrowed
+from .flags import PEEK, RECV_MESSAGE, RECV_PACKET, SEND, check_flags
 from .message import Outgoing, export
 from .packet import PacketSocket
-from .receiver import borrow_receiver, check_size, return_receiver
+from .receiver import return_receiver
 from .results import PacketFdsFrom, PacketFrom, PacketIntoFrom
 
 TYPE_CHECKING = False
@@ -151,11 +152,11 @@ class UnixDatagram(PacketSocket):
             PacketFrom(data, truncated, addr); ``addr`` is unnamed when the sender has no name.
         """
         flags = check_flags(flags, RECV_PACKET)
-        receiver = borrow_receiver(self._handle, check_size(size))
-        receiver.prepare(size, self._message_flags(flags))
+        receiver = self._preset(None, size, 0, self._message_flags | flags)
         receiver.discard_ancillary()
-        count = self._receive_message(receiver, flags)
-        packet = _new(PacketFrom, (receiver.view[: min(count, size)], count > size, receiver.sender()))
+        result = self._receive_message(receiver, flags)
+        data = receiver.view[: result & SIZE_MASK]
+        packet = _new(PacketFrom, (data, result >= CUT, receiver.sender()))
         return_receiver(receiver)
         return packet
 
@@ -165,8 +166,8 @@ class UnixDatagram(PacketSocket):
         Returns:
             PacketIntoFrom(nbytes, truncated, addr).
         """
-        count, size, addr = self._recv_scattered(buffers, check_flags(flags, RECV_PACKET))
-        return _new(PacketIntoFrom, (min(count, size), count > size, addr))
+        nbytes, truncated, _, addr = self._recv_scattered(buffers, check_flags(flags, RECV_PACKET))
+        return _new(PacketIntoFrom, (nbytes, truncated, addr))
 
     def peek_from(self, size: int, flags: int = 0) -> PacketFrom:
         """Receive one packet that stays in the queue, and its sender's address; otherwise as ``recv_from()``."""
@@ -178,9 +179,11 @@ class UnixDatagram(PacketSocket):
         Returns:
             PacketFdsFrom(data, truncated, fds, addr).
         """
-        received = self._recv_with_fds(size, max_fds, flags, wants_address=True)
-        assert received is not None
-        return _new(PacketFdsFrom, received)
+        flags = check_flags(flags, RECV_MESSAGE)
+        receiver = self._preset(None, size, max_fds, self._message_flags | flags)
+        result = self._receive_message(receiver, flags)
+        addr = receiver.sender()
+        return _new(PacketFdsFrom, (*self._unpack(receiver, result, addr), addr))
 
 
 SOCKET_TYPES["UnixDatagram"] = UnixDatagram

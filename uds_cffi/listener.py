@@ -152,34 +152,38 @@ class Listener(_Base["Connection"]):
         elif blocks:
             self._accept_in_kernel(conn, name, nonblocking, limit)
         else:
-            self._accept_polling(conn, name, nonblocking, limit)
+            result = naming.accept(self._handle, conn._handle, name, nonblocking)
+            if result < 0:
+                self._accept_polling(conn, name, nonblocking, limit, result)
         return conn, UnixSocketAddr._from_name(name)
 
     def _kernel_blocks(self) -> bool:
         """Whether accept(2) would wait: so it does on adopted listeners, and once a clone has restored the flag."""
         return not check(calls.get_nonblocking(self._handle))
 
-    def _accept_polling(self, conn: Connected, name: Any, nonblocking: bool, limit: float | None) -> None:
-        def attempt(blocks: bool | None = None) -> int:
-            if self._kernel_blocks() if blocks is None else blocks:
+    def _accept_polling(self, conn: Connected, name: Any, nonblocking: bool, limit: float | None, result: int) -> None:
+        """Wait, after a first attempt with this result."""
+
+        def attempt() -> int:
+            if self._kernel_blocks():
                 # A clone has restored the flag meanwhile: a plain accept would wait beyond the limit.
                 return 0 if self._accept_waiting(conn, name, nonblocking, True) else -errno.EAGAIN
-            result = naming.accept(self._handle, conn._handle, name, nonblocking)
+            return shut(naming.accept(self._handle, conn._handle, name, nonblocking))
+
+        def shut(result: int) -> int:
             # Not every system's poll(2) tells that a listener was shut down.
             return -errno.EINVAL if result == -errno.EAGAIN and self._shut else result
 
-        result = attempt(False)
-        if result < 0:
-            # A listener that was shut down says "ready" for ever; an accept that blocks would say EINVAL.
-            finish(
-                self._handle,
-                result,
-                attempt,
-                POLLIN,
-                deadline_of(limit),
-                waits=True,
-                end=-errno.EINVAL,
-            )
+        # A listener that was shut down says "ready" for ever; an accept that blocks would say EINVAL.
+        finish(
+            self._handle,
+            shut(result),
+            attempt,
+            POLLIN,
+            deadline_of(limit),
+            waits=True,
+            end=-errno.EINVAL,
+        )
 
     def _accept_in_kernel(self, conn: Connected, name: Any, nonblocking: bool, limit: float | None) -> None:
         """Let the kernel wait; its timeout is everybody's who uses the socket, so a call knows its own deadline."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ._lib import CData
     from .address import UnixSocketAddr
     from .ancillary import SocketAncillary
-    from .fd import Borrowed
+    from .fds import Borrowed
 
 _IOVECS = ffi.typeof("struct iovec[]")
 _MSGHDR = ffi.typeof("struct msghdr *")
@@ -42,14 +42,11 @@ class _Vector:
             for buffer in buffers:
                 self._exports.append(export(buffer))
             exports = self._exports
+            sizes = list(map(len, exports))
             self.count = len(exports)
+            self.size = sum(sizes)
             self.iov = ffi.new(_IOVECS, max(self.count, 1))
-            self.size = 0
-            for place, view in enumerate(exports):
-                entry = self.iov[place]
-                entry.iov_base = view
-                entry.iov_len = len(view)
-                self.size += len(view)
+            lib.uds_iov_fill(self.iov, exports, sizes, self.count)
         except BaseException:
             self.release()
             raise

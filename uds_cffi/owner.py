@@ -18,7 +18,7 @@ from .values import Closing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     from typing_extensions import Self
 
@@ -36,6 +36,8 @@ class Owner(Closing):
     __slots__ = ("__weakref__", "_handle")
 
     _handle: CData
+    # Whose the descriptor is when it is not this object's; sockets have a slot for it.
+    _borrows: Any = None
 
     @classmethod
     def _empty(cls) -> Self:
@@ -80,17 +82,11 @@ class Owner(Closing):
     def __del__(self, _warn=warnings.warn, _fileno=calls.fileno, _close=calls.close) -> None:  # type: ignore[no-untyped-def]
         # The defaults keep the functions alive while the interpreter shuts down.
         handle = getattr(self, "_handle", None)
-        if handle is None:
-            return
-        if self._borrowed():
+        if handle is None or _fileno(handle) < 0 or self._borrows is not None:
             return
         try:
-            if _fileno(handle) >= 0:
-                _warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            _warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
         finally:
             _close(handle)
-
-    def _borrowed(self) -> bool:
-        return False
 
     __getstate__ = refuse_copy

@@ -6,15 +6,18 @@ Rule: a packet that did not fit is reported as truncated, never passed off as wh
 from __future__ import annotations
 
 import errno
+from functools import partial
 
 from . import calls
 from .calls import (
     MSG_DONTWAIT,
     MSG_PEEK,
+    MSG_TRUNC,
     PACKET_END,
     POLLIN,
     TRUNC_LENGTH,
     check,
+    from_buffer,
     receive_packet,
     writable,
 )
@@ -24,6 +27,7 @@ from .flags import PEEK, RECV_PACKET, check_flags
 from .receiver import KEPT_SIZE, borrow_receiver, return_receiver
 from .receiving import Receiving
 from .results import Packet, PacketFds, PacketInto
+from .vectors import scatter, small_size
 from .waiting import try_once
 
 TYPE_CHECKING = False
@@ -43,6 +47,8 @@ class PacketSocket(Receiving):
 
     __slots__ = ()
 
+    # Makes the kernel tell the real length of a packet that it cuts.
+    _always_asks = MSG_TRUNC if TRUNC_LENGTH else 0
     # Whether the peer can end the connection.
     _connection_ends = True
 
@@ -61,21 +67,35 @@ class PacketSocket(Receiving):
             TypeError, ValueError: bad arguments; the kernel was not asked.
             OSError: ConnectionResetError, BlockingIOError, TimeoutError, ...
         """
+        wanted = self._recv_flags
         if flags != 0:
             flags = check_flags(flags, RECV_PACKET)
-        receiver = self._receiver(size, self._recv_flags | flags)
+            wanted |= flags
+        free = self._free
+        try:
+            receiver = free.pop() if free else None
+        except IndexError:
+            # Another thread was quicker.
+            receiver = None
+        # The size of the last call is an int within the limits; another object is looked at.
+        if receiver is None or receiver.size is not size or receiver.flags != wanted:
+            receiver = self._fit(receiver, size, wanted)
+            if receiver is None:
+                data, count = self._receive_large(c_recv_packet, size, wanted, flags)
+                return _new(Packet, (data, count > size))
         count = receive_packet(receiver.c)
         if count < 0:
             count = self._finish_receiver(receiver, receive_packet, count, flags)
         # A slice ends at the end of the memory, and the memory may be larger than the size asked for.
         data = receiver.view[:count] if count <= size else receiver.view[:size]
-        self._keep(receiver)
+        if not free:
+            free.append(receiver)
         return _new(Packet, (data, count > size))
 
     def try_recv(self, size: int, flags: int = 0) -> Packet | None:
         """Receive a packet that is there, or None when there is none yet; otherwise as ``recv()``."""
         flags = check_flags(flags, RECV_PACKET)
-        received = self._try_receive(receive_packet, size, flags)
+        received = self._try_receive(receive_packet, c_recv_packet, size, flags)
         return None if received is None else _new(Packet, (received[0], received[1] > size))
 
     def recv_into(self, buffer: Any, flags: int = 0) -> PacketInto:
@@ -88,15 +108,23 @@ class PacketSocket(Receiving):
             TypeError, BufferError: the buffer is read-only, or not contiguous.
             ValueError, OSError: as for ``recv()``, and the same flags.
         """
+        count = None
         if flags != 0:
             flags = check_flags(flags, RECV_PACKET)
+        elif type(buffer) is bytearray and buffer:
+            # The commonest buffer is always writable and contiguous.
+            memory = from_buffer(buffer)
+            size = len(memory)
+            count = c_recv_packet(self._handle, memory, size, self._recv_flags)
+            if count >= 0:
+                return _new(PacketInto, (count, False) if count <= size else (size, True))
         with writable(buffer) as memory:
             size = len(memory)
 
             def attempt() -> int:
                 return c_recv_packet(self._handle, memory, size, self._recv_flags | flags)
 
-            count = self._read(attempt, flags)
+            count = self._read(attempt, flags, result=count)
             return _new(PacketInto, (min(count, size), count > size))
 
     def try_recv_into(self, buffer: Any, flags: int = 0) -> PacketInto | None:
@@ -117,8 +145,12 @@ class PacketSocket(Receiving):
             ValueError: more than IOV_MAX buffers; the kernel was not asked.
             TypeError, BufferError, OSError: as for ``recv_into()``, and the same flags.
         """
-        count, size, _ = self._recv_scattered(buffers, check_flags(flags, RECV_PACKET))
-        return _new(PacketInto, (min(count, size), count > size))
+        size = small_size(buffers)
+        if size is not None:
+            data, truncated = self.recv(size, flags)
+            scatter(data, buffers)
+            return _new(PacketInto, (len(data), truncated))
+        return _new(PacketInto, self._recv_scattered(buffers, check_flags(flags, RECV_PACKET))[:2])
 
     def peek(self, size: int, flags: int = 0) -> Packet:
         """Receive one packet that stays in the queue (MSG_PEEK of recv(2)); otherwise as ``recv()``."""
@@ -148,9 +180,9 @@ class PacketSocket(Receiving):
             size = self._next_length(flags)
             if size == 0 and not self._packet_waits():
                 return None
-            receiver = borrow_receiver(self._handle, size)
-            receiver.set(size, MSG_DONTWAIT)
-            count = try_once(lambda receiver=receiver: receive_packet(receiver.c))  # type: ignore[misc]
+            receiver = borrow_receiver(size)
+            memory = receiver.memory
+            count = try_once(partial(c_recv_packet, self._handle, memory, size, MSG_DONTWAIT))
             data: bytes = receiver.view[: min(count or 0, size)]
             return_receiver(receiver)
             if count is None:
@@ -209,11 +241,9 @@ class PacketSocket(Receiving):
                 dropped some; it has ``data``, ``fds`` and ``lost``.
             TypeError, ValueError, OSError: as for ``recv()``.
         """
-        received = self._recv_with_fds(size, max_fds, flags)
-        assert received is not None
-        return _new(PacketFds, received[:3])
+        return _new(PacketFds, self._recv_with_fds(size, max_fds, flags))
 
     def try_recv_fds(self, size: int, max_fds: int, flags: int = 0) -> PacketFds | None:
         """Receive a packet and its descriptors if one is there: otherwise None; the rest is as for ``recv_fds()``."""
-        received = self._recv_with_fds(size, max_fds, flags, waits=False)
-        return None if received is None else _new(PacketFds, received[:3])
+        received = self._try_recv_with_fds(size, max_fds, flags)
+        return None if received is None else _new(PacketFds, received)

@@ -46,7 +46,7 @@ class _Pair:
     def close(self) -> None:
         calls.close(self.one)
         calls.close(self.two)
-        calls.fds_close(self.fds)
+        calls.fds_close(self.fds, 0)
 
     __del__ = close
 
@@ -135,7 +135,7 @@ def atomic_cloexec(pair: _Pair) -> object:
     """A received descriptor is close-on-exec."""
     pair.send(b"x", [calls.fileno(pair.one)])
     pair.receive()
-    number = calls.fds_number(pair.fds, 0)
+    number = calls.fds_number(pair.fds, 0, 0)
     return number >= 0 and bool(lib.uds_fcntl(number, lib.F_GETFD, 0) & lib.FD_CLOEXEC)
 
 

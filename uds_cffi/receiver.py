@@ -6,8 +6,8 @@ Rules:
 - A socket keeps one receiver of at most 16 KiB, made at its first receive.  Larger ones, and those with room for
   everything that a message can carry, come from a pool of at most 1 MiB.  The child of a fork begins without it.
 - Whatever an exception passed through is dropped: a signal handler may have raised half-way through an update.
-- A receiver in the pool is as it was made: whoever changed more than size, flags and the number of descriptors has it
-  restored when it goes back.
+- A receiver in the pool belongs to no socket, and is as it was made: whoever changed more than size, flags and the
+  number of descriptors has it restored when it goes back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import os
 
 from ._lib import ffi, lib
 from .address import UnixSocketAddr
-from .fd import OwnedFds
+from .calls import receive_message
+from .fds import OwnedFds
 from .naming import new_name
 
 TYPE_CHECKING = False
@@ -52,29 +53,23 @@ def check_size(size: Any) -> int:
     return size
 
 
-class Receiver:
+class _Preset:
     """A preset receive into memory of its own."""
 
-    __slots__ = ("c", "size", "flags", "capacity", "memory", "view", "_handle")
+    __slots__ = ("c", "size", "flags", "capacity", "memory", "view")
 
     view: Any
+    # The very object that a caller gave, so that the next call compares identities; None before the first use.
     size: int | None
 
-    def __init__(self, handle: CData, size: int) -> None:
+    def __init__(self, size: int) -> None:
         self.c = ffi.new(_RECEIVER)
         self.capacity = 0
-        # No size that a caller could ask for: the first use presets it.
         self.size = None
         self.flags = 0
         self.memory = None
         self.view = None
-        self.bind(handle)
         self.reserve(size)
-
-    def bind(self, handle: CData) -> None:
-        """Receive from this socket; its handle stays alive with the receiver."""
-        self._handle = handle
-        self.c.handle = handle
 
     def reserve(self, size: int) -> None:
         """Have memory for that many bytes."""
@@ -87,29 +82,41 @@ class Receiver:
 
     def set(self, size: int, flags: int) -> None:
         """Receive at most that many bytes with these flags from now on."""
-        self.reserve(check_size(size))
-        self.c.size = self.size = size
-        self.c.flags = self.flags = flags
+        if self.size != size:
+            self.reserve(size)
+            self.c.size = size
+        self.size = size
+        if self.flags != flags:
+            self.c.flags = self.flags = flags
 
 
-class FullReceiver(Receiver):
-    """A receiver with room for all that a message can carry: descriptors, control messages, an address."""
+class Receiver(_Preset):
+    """The receiver of one socket."""
 
-    __slots__ = ("fds", "_control", "_name", "_most", "_changed")
-
-    fds: OwnedFds
+    __slots__ = ("_handle",)
 
     def __init__(self, handle: CData, size: int) -> None:
-        super().__init__(handle, size)
+        super().__init__(size)
+        # The handle stays alive with the receiver.
+        self._handle = handle
+        self.c.handle = handle
+
+
+class FullReceiver(_Preset):
+    """A receiver with room for all that a message can carry: descriptors, control messages, an address."""
+
+    __slots__ = ("most", "_fds", "_control", "_name", "_changed")
+
+    # Owns what the next receive brings.
+    _fds: OwnedFds | None
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
         self._control = ffi.new(_CHARS, _CONTROL_SIZE)
         self._name = new_name()
-        self._most = 0
+        self._fds = None
+        self.most = 0
         self._restore()
-        self._own()
-
-    def _own(self) -> None:
-        self.fds = OwnedFds._with_slots()
-        self.c.fds = self.fds._slots
 
     def _restore(self) -> None:
         c = self.c
@@ -120,15 +127,18 @@ class FullReceiver(Receiver):
 
     def prepare(self, size: int, flags: int, most: int = 0) -> None:
         """Receive bytes, an address, and at most so many descriptors; the others are closed."""
-        if size != self.size or flags != self.flags:
-            self.set(size, flags)
-        if most != self._most:
-            self.c.most = self._most = most
+        self.set(size, flags)
+        if most != self.most:
+            self.c.most = most
+        self.most = most
 
     def scatter(self, into: Incoming) -> None:
         """Put the bytes into the caller's buffers instead."""
         self._changed = True
         self.c.iov, self.c.iovcnt = into.iov, into.count
+        self.c.size = into.size
+        # That is not the size of the memory, so the next use presets it.
+        self.size = None
 
     def discard_ancillary(self) -> None:
         """Let the kernel discard ancillary data, as recv(2) does."""
@@ -140,6 +150,13 @@ class FullReceiver(Receiver):
         self._changed = True
         self.c.control_size = min(capacity, _CONTROL_SIZE)
 
+    def receive(self, handle: CData) -> int:
+        """Receive: a packed result, as ``uds_handle_receive_message()`` returns it, or -errno."""
+        fds = self._fds
+        if fds is None:
+            fds = self._fds = OwnedFds._with_slots()
+        return receive_message(handle, self.c, fds._slots)
+
     @property
     def control(self) -> CData:
         """The control messages of the last receive, out of which C has moved the descriptors."""
@@ -149,45 +166,41 @@ class FullReceiver(Receiver):
         """Return the address that the last receive wrote."""
         return UnixSocketAddr._from_name(self._name)
 
-    def take_fds(self) -> OwnedFds:
-        """Hand on the descriptors of the last receive with the object that already owns them."""
-        fds = self.fds
-        if not len(fds):
+    def take_fds(self, result: int) -> OwnedFds:
+        """Hand on the descriptors of the last receive, of which this was the result, with their owner."""
+        count = result >> 32 & 0xFF
+        fds = self._fds
+        if not count or fds is None:
             return OwnedFds()
-        self._own()
+        fds._count = count
+        self._fds = None
         return fds
 
-    def release(self) -> None:
-        """Let go of the socket and of all that belongs to the caller."""
-        self._handle = None
-        self.c.handle = ffi.NULL
-        if len(self.fds):
-            # An interrupted receive left descriptors here, and nobody will ask for them.
-            self.fds.close()
-            self._own()
-        if self._changed:
-            self._restore()
+
+small_pool: list[FullReceiver] = []
+_large_pool: list[FullReceiver] = []
+os.register_at_fork(after_in_child=small_pool.clear)
+os.register_at_fork(after_in_child=_large_pool.clear)
 
 
-_pool: list[FullReceiver] = []
-os.register_at_fork(after_in_child=_pool.clear)
-
-
-def borrow_receiver(handle: CData, size: int) -> FullReceiver:
+def borrow_receiver(size: int) -> FullReceiver:
     """Take a receiver from the pool, or make one."""
     try:
-        receiver = _pool.pop()
+        receiver = (small_pool if size <= KEPT_SIZE else _large_pool).pop()
     except IndexError:
-        return FullReceiver(handle, size)
-    receiver.bind(handle)
+        return FullReceiver(size)
+    receiver.reserve(size)
     return receiver
 
 
 def return_receiver(receiver: FullReceiver) -> None:
     """Put a receiver back after a receive that succeeded, or drop it when the pool has enough."""
-    receiver.release()
+    if receiver._changed:
+        receiver._restore()
     if receiver.capacity <= KEPT_SIZE:
-        if len(_pool) < _SMALL_COUNT:
-            _pool.append(receiver)
-    elif sum(kept.capacity for kept in _pool if kept.capacity > KEPT_SIZE) + receiver.capacity <= _LARGE_SIZE:
-        _pool.append(receiver)
+        if len(small_pool) < _SMALL_COUNT:
+            small_pool.append(receiver)
+    else:
+        room = _LARGE_SIZE - receiver.capacity - _CONTROL_SIZE
+        if room >= 0 and (not _large_pool or sum([kept.capacity + _CONTROL_SIZE for kept in _large_pool]) <= room):
+            _large_pool.append(receiver)

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from .address import UnixSocketAddr
 from .ancillary import check_ancillary
-from .calls import MSG_CTRUNC, MSG_DONTWAIT, MSG_TRUNC, SCM_MAX_FD, TRUNC_LENGTH, receive_message
+from .calls import ANCILLARY_CUT, CUT, MSG_DONTWAIT, SCM_MAX_FD, SIZE_MASK, TRUNC_LENGTH
 from .flags import RECV_MESSAGE, check_flags
 from .message import Incoming
-from .receiver import borrow_receiver, check_size, return_receiver
+from .receiver import borrow_receiver, check_size, return_receiver, small_pool
 from .results import AncillaryTruncated, Received
 from .sending import Sending
 from .waiting import try_once
@@ -25,11 +25,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .ancillary import SocketAncillary
-    from .fd import OwnedFds
+    from .fds import OwnedFds
     from .receiver import FullReceiver
-
-# Makes the kernel tell the real length of a packet that it cuts.
-_TELL_LENGTH = MSG_TRUNC if TRUNC_LENGTH else 0
 
 
 def check_max_fds(max_fds: Any) -> int:
@@ -46,52 +43,79 @@ class Receiving(Sending):
 
     __slots__ = ()
 
-    def _receive_message(self, receiver: FullReceiver, flags: int) -> int:
-        def attempt() -> int:
-            return receive_message(receiver.c)
+    def _receive_message(self, receiver: FullReceiver, flags: int, result: int | None = None) -> int:
+        """Receive with a receiver of the pool, unless that was tried, and bring it to its end; the result is packed."""
+        return self._read(lambda: receiver.receive(self._handle), flags, result=result)
 
-        return self._read(attempt, flags)
+    def _recv_with_fds(self, size: int, max_fds: int, flags: int) -> tuple[bytes, bool, OwnedFds]:
+        """Receive bytes and descriptors, and say whether a packet was cut."""
+        wanted = self._message_flags
+        if flags != 0:
+            flags = check_flags(flags, RECV_MESSAGE)
+            wanted |= flags
+        try:
+            receiver = small_pool.pop() if small_pool else None
+        except IndexError:
+            # Another thread was quicker.
+            receiver = None
+        # The objects of the last call are of the right types and values.
+        if receiver is None or receiver.size is not size or receiver.most is not max_fds or receiver.flags != wanted:
+            receiver = self._preset(receiver, size, max_fds, wanted)
+        result = receiver.receive(self._handle)
+        if result < 0:
+            result = self._receive_message(receiver, flags, result)
+        return self._unpack(receiver, result)
 
-    def _message_flags(self, flags: int) -> int:
-        return self._recv_flags | flags | (0 if self._stream else _TELL_LENGTH)
-
-    def _recv_with_fds(
-        self, size: int, max_fds: int, flags: int, *, waits: bool = True, wants_address: bool = False
-    ) -> tuple[bytes, bool, OwnedFds, UnixSocketAddr | None] | None:
-        """Receive bytes and descriptors; None when it would block and the caller does not wait."""
-        flags = check_flags(flags, RECV_MESSAGE)
+    def _preset(self, receiver: FullReceiver | None, size: int, max_fds: int, flags: int) -> FullReceiver:
+        """Return a receiver of the pool, perhaps this one, that is set for these values."""
+        if receiver is not None:
+            return_receiver(receiver)
         check_max_fds(max_fds)
-        receiver = borrow_receiver(self._handle, check_size(size))
-        receiver.prepare(size, self._message_flags(flags), max_fds)
-        if waits:
-            count = self._receive_message(receiver, flags)
-        else:
-            receiver.set(size, receiver.flags | MSG_DONTWAIT)
-            tried = try_once(lambda: receive_message(receiver.c))
-            if tried is None:
-                return_receiver(receiver)
-                return None
-            count = tried
-        data = receiver.view[: min(count, size)]
-        fds = receiver.take_fds()
-        cut, surplus = bool(receiver.c.message_flags & MSG_CTRUNC), receiver.c.surplus
-        addr = receiver.sender() if wants_address else None
-        return_receiver(receiver)
-        if cut or surplus:
-            raise AncillaryTruncated(data, fds, None if cut else surplus, count > size, addr)
-        return data, count > size, fds, addr
+        receiver = borrow_receiver(check_size(size))
+        receiver.prepare(size, flags, max_fds)
+        return receiver
 
-    def _recv_scattered(self, buffers: Iterable[Any], flags: int) -> tuple[int, int, UnixSocketAddr]:
-        """Receive into several buffers, without ancillary data: how many bytes came, how many fit, from whom."""
+    def _unpack(
+        self, receiver: FullReceiver, result: int, addr: UnixSocketAddr | None = None
+    ) -> tuple[bytes, bool, OwnedFds]:
+        """Return what a receive brought, and the receiver to the pool; raise when descriptors were lost."""
+        data = receiver.view[: result & SIZE_MASK]
+        fds = receiver.take_fds(result)
+        if result < CUT:
+            return_receiver(receiver)
+            return data, False, fds
+        truncated = bool(result & CUT)
+        surplus = receiver.c.surplus
+        return_receiver(receiver)
+        if result & ANCILLARY_CUT or surplus:
+            raise AncillaryTruncated(data, fds, None if result & ANCILLARY_CUT else surplus, truncated, addr)
+        return data, truncated, fds
+
+    def _try_recv_with_fds(self, size: int, max_fds: int, flags: int) -> tuple[bytes, bool, OwnedFds] | None:
+        """Receive bytes and descriptors if they are there; None when it would block."""
+        flags = check_flags(flags, RECV_MESSAGE)
+        receiver = self._preset(None, size, max_fds, self._message_flags | flags | MSG_DONTWAIT)
+        result = try_once(lambda: receiver.receive(self._handle))
+        if result is None:
+            return_receiver(receiver)
+            return None
+        return self._unpack(receiver, result)
+
+    def _recv_scattered(self, buffers: Iterable[Any], flags: int) -> tuple[int, bool, int, UnixSocketAddr]:
+        """Receive into several buffers, without ancillary data.
+
+        Returns:
+            How many bytes are in them, whether a packet was cut, how many would fit, and who sent them.
+        """
         with Incoming(buffers) as into:
-            receiver = borrow_receiver(self._handle, 0)
-            receiver.prepare(0, self._message_flags(flags))
+            receiver = borrow_receiver(0)
+            receiver.prepare(0, self._message_flags | flags)
             receiver.discard_ancillary()
             receiver.scatter(into)
-            count = self._receive_message(receiver, flags)
+            result = self._receive_message(receiver, flags)
             addr = receiver.sender()
             return_receiver(receiver)
-            return count, into.size, addr
+            return result & SIZE_MASK, result >= CUT, into.size, addr
 
     def recv_ancillary(
         self, size_or_buffers: int | Iterable[Any], ancillary: SocketAncillary, flags: int = 0
@@ -115,12 +139,11 @@ class Receiving(Sending):
         """
         flags = check_flags(flags, RECV_MESSAGE)
         check_ancillary(ancillary)
-        receiver = borrow_receiver(self._handle, 0)
         if isinstance(size_or_buffers, int):
-            receiver.prepare(check_size(size_or_buffers), self._message_flags(flags), SCM_MAX_FD)
+            receiver = self._preset(None, size_or_buffers, SCM_MAX_FD, self._message_flags | flags)
             return self._receive_all(receiver, ancillary, flags, size_or_buffers, True)
         with Incoming(size_or_buffers) as into:
-            receiver.prepare(0, self._message_flags(flags), SCM_MAX_FD)
+            receiver = self._preset(None, 0, SCM_MAX_FD, self._message_flags | flags)
             receiver.scatter(into)
             return self._receive_all(receiver, ancillary, flags, into.size, False)
 
@@ -130,12 +153,14 @@ class Receiving(Sending):
         # What it held before is gone, also when nothing comes.
         ancillary.clear()
         receiver.limit_control(ancillary.capacity)
-        count = self._receive_message(receiver, flags)
+        result = self._receive_message(receiver, flags)
         c = receiver.c
-        fds = receiver.take_fds()
-        cut = bool(c.message_flags & MSG_CTRUNC) or c.surplus > 0
+        fds = receiver.take_fds(result)
+        nbytes = result & SIZE_MASK
+        truncated = bool(result & CUT)
+        cut = result >= ANCILLARY_CUT
         at_end: bool | None = False
-        if self._stream and count == 0:
+        if self._stream and nbytes == 0:
             # A look at a stream without reading brings the credentials of the next bytes, unless it has ended.
             at_end = True if size else None
         try:
@@ -144,13 +169,11 @@ class Receiving(Sending):
             # A signal handler raised, or what a user's decoder does not catch: nobody will ask for the message.
             fds.close()
             raise
-        nbytes = min(count, size)
-        truncated = count > size
         received = Received(
             nbytes,
             receiver.view[:nbytes] if wants_data else None,
             truncated,
-            None if truncated and not TRUNC_LENGTH else count,
+            None if truncated and not TRUNC_LENGTH else c.length,
             c.message_flags,
             receiver.sender(),
             messages,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .address import UnixSocketAddr
     from .ancillary import Messages
-    from .fd import OwnedFds
+    from .fds import OwnedFds
 
     class Packet(NamedTuple):
         """A packet."""

@@ -11,10 +11,12 @@ from __future__ import annotations
 from .ancillary import check_ancillary
 from .calls import IOV_MAX, MSG_DONTWAIT, readable
 from .calls import send as c_send
+from .calls import send_numbers as c_send_numbers
 from .connected import Connected
-from .fd import Borrowed
+from .fds import Borrowed, are_ints
 from .flags import SEND, check_flags
 from .message import Outgoing, export, send_fds
+from .vectors import join
 from .waiting import deadline_of, remaining, try_once
 
 TYPE_CHECKING = False
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from ._lib import CData
     from .address import UnixSocketAddr
     from .ancillary import SocketAncillary
+
+
+# Up to this size, in bytes, copying a buffer costs less than exporting it.
+_COPIED = 4096
 
 
 class Sending(Connected):
@@ -49,13 +55,14 @@ class Sending(Connected):
             OSError: BrokenPipeError, ConnectionResetError, ...; EMSGSIZE for a packet larger than the send buffer
                 allows; BlockingIOError, TimeoutError.
         """
-        if flags != 0:
-            flags = check_flags(flags, SEND)
-        if type(data) is not bytes:
-            with readable(data) as pointer:
-                return self._send(pointer, flags)
-        sent = c_send(self._handle, data, len(data), self._send_flags | flags)
-        return sent if sent >= 0 else self._send(data, flags, sent)
+        if flags == 0 and type(data) is bytes:
+            sent = c_send(self._handle, data, len(data), self._send_flags)
+            return sent if sent >= 0 else self._send(data, 0, sent)
+        if type(data) is bytearray and len(data) <= _COPIED:
+            return self.send(bytes(data), flags)
+        flags = check_flags(flags, SEND)
+        with export(data) as pointer:
+            return self._send(pointer, flags)
 
     def _send(self, data: Any, flags: int, sent: int | None = None) -> int:
         def attempt() -> int:
@@ -94,6 +101,11 @@ class Sending(Connected):
             ValueError: more than IOV_MAX buffers for a packet; the kernel was not asked.
             TypeError, BufferError, OSError: as for ``send()``.
         """
+        if flags == 0:
+            joined = join(buffers)
+            if joined is not None:
+                sent = c_send(self._handle, joined, len(joined), self._send_flags)
+                return sent if sent >= 0 else self._send(joined, 0, sent)
         flags = check_flags(flags, SEND)
         with Outgoing(buffers) as message:
             return self._send_message(message, flags)
@@ -174,11 +186,16 @@ class Sending(Connected):
                 (``options.pass_rights``); OSError (ETOOMANYREFS) when too many are in flight; otherwise as for
                 ``send()``.
         """
-        if flags != 0:
-            flags = check_flags(flags, SEND)
+        if flags == 0 and data and type(data) is bytes and type(fds) is list and are_ints(fds):
+            # What this call refuses is looked at again below, and gets the error that says what it is.
+            try:
+                sent = c_send_numbers(self._handle, data, len(data), self._send_flags, fds, len(fds))
+            except OverflowError:
+                sent = -1
+            if sent >= 0:
+                return sent
+        flags = check_flags(flags, SEND)
         borrowed = Borrowed(fds)
-        if type(data) is bytes:
-            return self._send_with_fds(data, borrowed, flags)
         with export(data) as pointer:
             return self._send_with_fds(pointer, borrowed, flags)
 

@@ -5,17 +5,19 @@ Rule: nothing is lost silently.  What takes several calls reports how far it got
 
 from __future__ import annotations
 
-from .calls import IOV_MAX, MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, SOCK_STREAM, receive, writable
+from .calls import IOV_MAX, MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, SOCK_STREAM, from_buffer, receive, writable
 from .calls import recv as c_recv
 from .calls import send as c_send
 from .errors import IncompleteReadError
-from .fd import SOCKET_TYPES, Borrowed
+from .fd import SOCKET_TYPES
+from .fds import Borrowed
 from .flags import PEEK, RECV_MESSAGE, RECV_STREAM, SEND, check_flags
 from .listener import Listener
 from .message import Outgoing, check_list, export
 from .receiver import borrow_receiver, check_size, return_receiver
 from .receiving import Receiving
 from .streamfile import open_stream
+from .vectors import scatter, small_size
 from .waiting import deadline_of, remaining, try_once
 
 TYPE_CHECKING = False
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from typing import IO, Any
 
     from ._lib import CData
-    from .fd import OwnedFds
+    from .fds import OwnedFds
 
 
 def _check_stream_flags(flags: int) -> int:
@@ -67,22 +69,34 @@ class UnixStream(Receiving):
             OSError: ConnectionResetError, BlockingIOError, TimeoutError, ...  With MSG_WAITALL a timeout after some
                 bytes returns those, and another error has them in ``partial`` (bytes).
         """
+        wanted = self._recv_flags
         if flags != 0:
             flags = _check_stream_flags(flags)
             if flags & MSG_WAITALL:
                 return self._recv_whole(size, flags)
-        receiver = self._receiver(size, self._recv_flags | flags)
+            wanted |= flags
+        free = self._free
+        try:
+            receiver = free.pop() if free else None
+        except IndexError:
+            # Another thread was quicker.
+            receiver = None
+        # The size of the last call is an int within the limits; another object is looked at.
+        if receiver is None or receiver.size is not size or receiver.flags != wanted:
+            receiver = self._fit(receiver, size, wanted)
+            if receiver is None:
+                return self._receive_large(c_recv, size, wanted, flags)[0]
         count = receive(receiver.c)
         if count < 0:
             count = self._finish_receiver(receiver, receive, count, flags)
         data: bytes = receiver.view[:count]
-        self._keep(receiver)
+        if not free:
+            free.append(receiver)
         return data
 
     def _recv_whole(self, size: int, flags: int, *, exactly: bool = False) -> bytes:
         """Receive until ``size`` bytes are there; less at the end, or, unless ``exactly``, when it would wait."""
-        receiver = borrow_receiver(self._handle, check_size(size))
-        receiver.reserve(size)
+        receiver = borrow_receiver(check_size(size))
         count, problem = self._fill(receiver.memory, size, flags)
         data: bytes = receiver.view[:count]
         return_receiver(receiver)
@@ -91,11 +105,13 @@ class UnixStream(Receiving):
             raise problem
         return data
 
-    def _recv_once(self, memory: CData, size: int, flags: int, deadline: float | None = None) -> int:
+    def _recv_once(
+        self, memory: CData, size: int, flags: int, deadline: float | None = None, result: int | None = None
+    ) -> int:
         def attempt() -> int:
             return c_recv(self._handle, memory, size, self._recv_flags | flags)
 
-        return self._read(attempt, flags, deadline)
+        return self._read(attempt, flags, deadline, result)
 
     def _fill(self, memory: CData, size: int, flags: int) -> tuple[int, OSError | None]:
         """Receive until memory is full or the connection ends: how far it got, and the error that stopped it."""
@@ -119,7 +135,7 @@ class UnixStream(Receiving):
     def try_recv(self, size: int, flags: int = 0) -> bytes | None:
         """Receive what is there: bytes, b"" at the end, or None when there is nothing yet; otherwise as ``recv()``."""
         flags = check_flags(flags, RECV_MESSAGE)
-        received = self._try_receive(receive, size, flags)
+        received = self._try_receive(receive, c_recv, size, flags)
         return None if received is None else received[0]
 
     def recv_into(self, buffer: Any, flags: int = 0) -> int:
@@ -133,8 +149,15 @@ class UnixStream(Receiving):
             ValueError, OSError: as for ``recv()``, and the same flags; with MSG_WAITALL an error after some bytes has
                 ``nbytes`` (int), how many are in the buffer.
         """
+        count = None
         if flags != 0:
             flags = _check_stream_flags(flags)
+        elif type(buffer) is bytearray and buffer:
+            # The commonest buffer is always writable and contiguous.
+            memory = from_buffer(buffer)
+            count = c_recv(self._handle, memory, len(memory), self._recv_flags)
+            if count >= 0:
+                return count
         with writable(buffer) as memory:
             if flags & MSG_WAITALL:
                 count, problem = self._fill(memory, len(memory), flags)
@@ -142,7 +165,7 @@ class UnixStream(Receiving):
                     problem.nbytes = count  # type: ignore[attr-defined]
                     raise problem
                 return count
-            return self._recv_once(memory, len(memory), flags)
+            return self._recv_once(memory, len(memory), flags, result=count)
 
     def try_recv_into(self, buffer: Any, flags: int = 0) -> int | None:
         """Receive what is there into a buffer: the number of bytes, or None when there is nothing yet."""
@@ -181,17 +204,22 @@ class UnixStream(Receiving):
             TypeError, BufferError, ValueError, OSError: as for ``recv_into()``; an error of a further call has
                 ``nbytes`` (int), how many bytes are in the buffers.
         """
+        size = small_size(buffers)
+        if size is not None:
+            data = self.recv(size, check_flags(flags, RECV_MESSAGE))
+            scatter(data, buffers)
+            return len(data)
         flags = check_flags(flags, RECV_MESSAGE)
         check_list(buffers)
         pieces = list(buffers)
         if len(pieces) <= IOV_MAX:
             return self._recv_scattered(pieces, flags)[0]
-        total, room, _ = self._recv_scattered(pieces[:IOV_MAX], flags)
+        total, _, room, _ = self._recv_scattered(pieces[:IOV_MAX], flags)
         start = IOV_MAX
         full = total == room and not flags & MSG_PEEK
         while full and start < len(pieces):
             try:
-                count, room, _ = self._recv_scattered(pieces[start : start + IOV_MAX], flags | MSG_DONTWAIT)
+                count, _, room, _ = self._recv_scattered(pieces[start : start + IOV_MAX], flags | MSG_DONTWAIT)
             except BlockingIOError:
                 return total
             except OSError as problem:
@@ -229,13 +257,12 @@ class UnixStream(Receiving):
                 dropped some; it has ``data``, ``fds`` and ``lost``.
             TypeError, ValueError, OSError: as for ``recv()``.
         """
-        received = self._recv_with_fds(size, max_fds, flags)
-        assert received is not None
-        return received[0], received[2]
+        data, _, fds = self._recv_with_fds(size, max_fds, flags)
+        return data, fds
 
     def try_recv_fds(self, size: int, max_fds: int, flags: int = 0) -> tuple[bytes, OwnedFds] | None:
         """Receive bytes and descriptors if there are any: otherwise None; the rest is as for ``recv_fds()``."""
-        received = self._recv_with_fds(size, max_fds, flags, waits=False)
+        received = self._try_recv_with_fds(size, max_fds, flags)
         return None if received is None else (received[0], received[2])
 
     def sendall(self, data: Any, flags: int = 0) -> None:
