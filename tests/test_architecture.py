@@ -190,8 +190,9 @@ def test_errno_is_never_read_late(module):
 
 
 def python_files() -> list[Path]:
+    programs = sorted((support.ROOT / "benchmarks").rglob("*.py"))
     beside = [support.ROOT / "build_ffi.py", support.ROOT / "setup.py"]
-    return [*PACKAGE.glob("*.py"), *sorted((support.ROOT / "tests").rglob("*.py")), *beside]
+    return [*PACKAGE.glob("*.py"), *sorted((support.ROOT / "tests").rglob("*.py")), *programs, *beside]
 
 
 @pytest.mark.parametrize("path", python_files(), ids=lambda path: f"{path.parent.name}/{path.name}")

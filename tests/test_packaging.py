@@ -74,6 +74,14 @@ def sources(package: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in package.iterdir() if path.suffix in (".py", ".pyi")}
 
 
+def test_installation_holds_the_package_alone():
+    """Benchmarks, tests and sources of C stay in the source distribution: what is installed is the package."""
+    files = importlib.metadata.files("uds-cffi") or []
+    folders = {path.parts[0] for path in files if ".." not in path.parts}
+
+    assert {name for name in folders if not name.endswith(".dist-info")} == {"uds_cffi"}
+
+
 def test_installed_package_is_this_source():
     """What is tested is what lies here, not the leavings of an older build."""
     assert sources(PACKAGE) == sources(support.ROOT / "uds_cffi")

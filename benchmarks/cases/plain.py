@@ -1,0 +1,107 @@
+"""Sending and receiving bytes: each type, several sizes."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from .. import floor
+from ..operation import FLOOR, OURS, STDLIB, Operation, Trial, register
+from .pairs import TYPES, missing_type, our_pair, payload, stdlib_pair
+
+# Bytes sent, bytes asked for, and how the row is called.
+SIZES = (
+    (64, 4096, "64 B into 4096"),
+    (64, 64, "64 B exact"),
+    (4096, 4096, "4 KiB"),
+    (65536, 65536, "64 KiB"),
+)
+
+
+def _prepare(stack: ExitStack, name: str, size: int, room: int) -> Trial:
+    one, two = our_pair(stack, name)
+    from_, to = stdlib_pair(stack, name)
+    data = payload(size)
+    made = floor.load()
+    into = made.ffi.new("char[]", room)
+
+    def ours_stream(rounds: int) -> bytes:
+        got = b""
+        for _ in range(rounds):
+            one.send(data)
+            got = two.recv(room)
+        return got
+
+    def ours_packet(rounds: int) -> Any:
+        packet: Any = None
+        for _ in range(rounds):
+            one.send(data)
+            packet = two.recv(room)
+        return b"" if packet is None else packet.data
+
+    def stdlib(rounds: int) -> bytes:
+        got = b""
+        for _ in range(rounds):
+            from_.send(data)
+            got = to.recv(room)
+        return got
+
+    def in_c(rounds: int) -> bytes:
+        got = floor.check(made.lib.floor_send_recv(from_.fileno(), to.fileno(), data, size, into, room, 0, rounds))
+        return bytes(made.ffi.buffer(into, got))
+
+    return Trial({OURS: ours_stream if name == "stream" else ours_packet, STDLIB: stdlib, FLOOR: in_c}, data)
+
+
+def _prepare_into(stack: ExitStack, name: str, size: int) -> Trial:
+    one, two = our_pair(stack, name)
+    from_, to = stdlib_pair(stack, name)
+    data = bytearray(payload(size))
+    buffer = bytearray(size)
+    made = floor.load()
+    into = made.ffi.new("char[]", size)
+
+    def ours(rounds: int) -> bytes:
+        buffer[:1] = b"\0"
+        for _ in range(rounds):
+            one.send(data)
+            two.recv_into(buffer)
+        return bytes(buffer)
+
+    def stdlib(rounds: int) -> bytes:
+        buffer[:1] = b"\0"
+        for _ in range(rounds):
+            from_.send(data)
+            to.recv_into(buffer)
+        return bytes(buffer)
+
+    def in_c(rounds: int) -> bytes:
+        memory = made.ffi.from_buffer(data)
+        got = floor.check(made.lib.floor_send_recv(from_.fileno(), to.fileno(), memory, size, into, size, 0, rounds))
+        return bytes(made.ffi.buffer(into, got))
+
+    return Trial({OURS: ours, STDLIB: stdlib, FLOOR: in_c}, bytes(data))
+
+
+for _name in TYPES:
+    for _size, _room, _title in SIZES:
+        register(
+            Operation(
+                f"{_name} send+recv {_title}",
+                "send and receive bytes",
+                partial(_prepare, name=_name, size=_size, room=_room),
+                missing_type(_name),
+            )
+        )
+
+for _name in ("stream", "seqpacket"):
+    for _size, _title in ((64, "64 B"), (65536, "64 KiB")):
+        register(
+            Operation(
+                f"{_name} recv_into {_title}",
+                "receive into a bytearray",
+                partial(_prepare_into, name=_name, size=_size),
+                missing_type(_name),
+            )
+        )

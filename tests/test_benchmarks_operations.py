@@ -1,0 +1,47 @@
+"""Each operation of the benchmarks works: every way of it receives what was sent, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import benchmarking  # noqa: F401 - it makes the next imports possible.
+import pytest
+
+from benchmarks import cases, floor
+from benchmarks.measure import Settings, measure
+from benchmarks.operation import BARE, FLOOR, OPERATIONS, OURS, STDLIB
+
+# As little as possible: two slices of one round for every way.
+TINY = Settings(repeats=2, slice_seconds=1e-9, warm_seconds=0.0, warm_rounds=1, longest_warm=0.0)
+
+assert cases.__all__
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda operation: operation.name)
+def test_operation_works(operation):
+    """Every way of the operation returns what is expected, and has a figure for each repeat."""
+    reason = operation.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    measured = measure(operation, TINY)
+
+    assert OURS in measured.figures
+    assert set(measured.figures) <= {OURS, STDLIB, FLOOR, BARE, "control"}
+    assert all(len(values) == 2 and min(values) > 0 for values in measured.figures.values())
+
+
+def test_floor_reports_errors():
+    """A floor that fails says which error it met."""
+    made = floor.load()
+
+    with pytest.raises(OSError, match=r"\[Errno 9\]"):
+        floor.check(made.lib.floor_send_recv(-1, -1, b"x", 1, made.ffi.new("char[]", 1), 1, 0, 1))
+
+
+def test_floor_that_does_not_compile_shows_why(tmp_path, monkeypatch):
+    """What the compiler said is in the error, and no folder is left."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(floor, "HERE", tmp_path)
+    (tmp_path / "floor_build.py").write_text("raise SystemExit('the compiler is on strike')", encoding="utf-8")
+
+    with pytest.raises(floor.FloorError, match="the compiler is on strike"):
+        floor._compile(floor.cache_folder() / "name", "name")
+    assert list(floor.cache_folder().iterdir()) == []
