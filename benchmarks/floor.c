@@ -335,17 +335,44 @@ static int64_t floor_serve(int poller, const int *clients, int count, int64_t fi
 #endif
 }
 
-static int pin_to_processor(int processor)
+#if defined(__linux__)
+static cpu_set_t allowed_before;
+static int is_pinned;
+#endif
+
+static int pin_to_processor(int place)
 {
 #if defined(__linux__)
     cpu_set_t set;
-    if (processor < 0 || processor >= CPU_SETSIZE)
-        return -EINVAL;
-    CPU_ZERO(&set);
-    CPU_SET(processor, &set);
-    return sched_setaffinity(0, sizeof set, &set) < 0 ? -errno : 0;
+    int processor;
+
+    if (!is_pinned) {
+        if (sched_getaffinity(0, sizeof allowed_before, &allowed_before) < 0)
+            return -errno;
+        is_pinned = 1;
+    }
+    for (processor = 0; processor < CPU_SETSIZE; processor++)
+        if (CPU_ISSET(processor, &allowed_before) && place-- == 0) {
+            CPU_ZERO(&set);
+            CPU_SET(processor, &set);
+            return sched_setaffinity(0, sizeof set, &set) < 0 ? -errno : 0;
+        }
+    return -ENODEV;
 #else
-    (void)processor;
+    (void)place;
+    return -ENOSYS;
+#endif
+}
+
+/* Undoes pin_to_processor(). */
+static int unpin(void)
+{
+#if defined(__linux__)
+    if (is_pinned && sched_setaffinity(0, sizeof allowed_before, &allowed_before) < 0)
+        return -errno;
+    is_pinned = 0;
+    return 0;
+#else
     return -ENOSYS;
 #endif
 }

@@ -16,6 +16,8 @@ int64_t floor_drain(int fd, void *into, size_t room);
 int64_t floor_serve(int poller, const int *clients, int count, int64_t first, const void *data, size_t size,
                     void *into, size_t room, int64_t rounds);
 
-/* Not floors: what a library without owners would do to receive descriptors, and which processor to run on. */
+/* Not floors: what a library without owners would do to receive descriptors, and which processor to run on (the first that
+   is allowed has place 0). */
 int64_t bare_recv_fds(int fd, void *into, size_t room, int *fds, int most);
-int pin_to_processor(int processor);
+int pin_to_processor(int place);
+int unpin(void);

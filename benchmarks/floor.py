@@ -1,7 +1,7 @@
 """The floor: the system calls of each operation in a C loop, compiled at the first run and kept.
 
 Rule: it is no part of the library and never installed.  The compiled module lies in a folder of the user's own, under
-a name made of the interpreter and of the source, so that neither ever meets the other's.
+a name made of the interpreter and of the source, so that a change of either compiles it again.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def _source(name: str) -> str:
 
 
 def cache_folder() -> Path:
-    """Return the folder for compiled floors; nobody else may write there."""
+    """Return the folder for compiled floors, where nobody else may write: in the virtual environment, or the user's."""
+    if sys.prefix != sys.base_prefix:
+        return Path(sys.prefix) / "cache" / "uds_cffi-benchmarks"
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(base) / "uds_cffi-benchmarks"
 

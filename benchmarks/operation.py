@@ -21,6 +21,10 @@ OURS = "ours"
 STDLIB = "stdlib"
 FLOOR = "floor"
 BARE = "bare"
+CONTROL = "control"
+
+# The group whose rows are one operation with more and more connections.
+SCALING = "scaling"
 
 
 @dataclass

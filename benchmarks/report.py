@@ -8,7 +8,7 @@ from typing import Any
 
 from .figures import NOISE_LIMIT, Spread, change, ratio, spread
 from .measure import Measured
-from .operation import FLOOR, OURS, Operation
+from .operation import CONTROL, FLOOR, OURS, SCALING, Operation
 
 FORMAT = 1
 
@@ -21,7 +21,8 @@ def summary(operation: Operation, measured: Measured) -> dict[str, Any]:
     """Return the row of one operation, as it stands in the file.
 
     The ratios are the baseline's figure by ours (`x`, above 1 is better than the baseline), the baseline's by the
-    floor's (`limit`, what nothing can exceed), and ours by the floor's (`over`).
+    floor's (`limit`, what nothing can exceed), ours by the floor's (`over`), and the baseline's by that of the same
+    once more (`control`).
     """
     figures = measured.figures
     row: dict[str, Any] = {
@@ -32,7 +33,12 @@ def summary(operation: Operation, measured: Measured) -> dict[str, Any]:
         "figures": {name: spread(values)._asdict() for name, values in figures.items()},
         "notes": measured.notes,
     }
-    pairs = {"x": (operation.baseline, OURS), "limit": (operation.baseline, FLOOR), "over": (OURS, FLOOR)}
+    pairs = {
+        "x": (operation.baseline, OURS),
+        "limit": (operation.baseline, FLOOR),
+        "over": (OURS, FLOOR),
+        "control": (operation.baseline, CONTROL),
+    }
     for key, (one, two) in pairs.items():
         if one in figures and two in figures:
             row[key] = ratio(figures[one], figures[two])._asdict()
@@ -72,6 +78,10 @@ def _number(value: float) -> str:
     return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
 
 
+def _ratio_text(x: dict[str, float]) -> str:
+    return f"{_number(x['median'])} ({_number(x['low'])}-{_number(x['high'])})"
+
+
 def _figure(value: float, unit: str) -> str:
     if unit != "ns":
         return f"{value:.0f} {unit}"
@@ -85,7 +95,7 @@ def _cells(row: dict[str, Any], before: dict[str, Any] | None, compares: bool) -
     ours = row["figures"][OURS]["median"]
     cells = [row["name"] + (" ~" if row["noisy"] else ""), _figure(ours, row["unit"])]
     x = row.get("x")
-    cells.append(f"{_number(x['median'])} ({_number(x['low'])}-{_number(x['high'])})" if x else "")
+    cells.append(_ratio_text(x) if x else "")
     cells += [_number(row[key]["median"]) if key in row else "" for key in ("limit", "over")]
     if compares:
         cells.append(_compared(row, before))
@@ -142,12 +152,34 @@ def table(report: dict[str, Any], against: dict[str, Any] | None = None) -> str:
     lines += ["", next(text)]
     texts = dict(zip([row["name"] for row in report["results"]], text))
     for (group, baseline), rows in groups.items():
-        lines += ["", f"{group} (x: {_baseline_name(baseline)} = 1)"]
+        compared = any("x" in row for row in rows)
+        lines += ["", f"{group} (x: {_baseline_name(baseline)} = 1)" if compared else group]
         for row in rows:
             lines.append(texts[row["name"]])
+            if "control" in row:
+                lines.append(f"    control, {_baseline_name(baseline)} once more: {_ratio_text(row['control'])}")
             lines += [f"    {note}" for note in row["notes"]]
-    lines += ["", *noise_lines(report)]
+    lines += ["", *growth_lines(report), *noise_lines(report)]
     return "\n".join(lines) + "\n"
+
+
+def growth_lines(report: dict[str, Any]) -> list[str]:
+    """Return a line that says how the cost of a message grew with the number of connections, if that was measured."""
+    rows = [row for row in report["results"] if row["group"] == SCALING]
+    if len(rows) < 2:
+        return []
+    first, last = rows[0], rows[-1]
+    grown = [
+        f"{name} {(last['figures'][name]['median'] / first['figures'][name]['median'] - 1) * 100:+.0f} %"
+        for name in first["figures"]
+    ]
+    _, real = change(Spread(**first["x"]), Spread(**last["x"]))
+    verdict = (
+        "more than the standard library's"
+        if real and last["x"]["median"] < first["x"]["median"]
+        else ("no more than the standard library's")
+    )
+    return [f"from {first['name']} to {last['name']} the cost of a message grew: {', '.join(grown)}; ours {verdict}."]
 
 
 def noise_lines(report: dict[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from benchmarks import command, figures, machine, plot, report
 from benchmarks.figures import Spread, change, ratio, spread
 from benchmarks.isolate import ChildError, isolated
 from benchmarks.measure import Measured, Settings, WrongResult, measure
-from benchmarks.operation import OPERATIONS, Operation, Trial, lacks_method, register
+from benchmarks.operation import OPERATIONS, SCALING, Operation, Trial, lacks_method, register
 
 TINY = Settings(repeats=3, slice_seconds=1e-5, warm_seconds=0.0, warm_rounds=1, longest_warm=0.001)
 
@@ -308,3 +308,24 @@ def test_head_survives_a_silent_system(monkeypatch):
     monkeypatch.delattr(os, "getloadavg")
 
     assert machine.load() is None
+
+
+def test_control_is_shown():
+    """Where the baseline was measured twice, the table says how far the two are apart."""
+    measured = Measured({"ours": [1.0], "stdlib": [2.0], "control": [1.6]}, [])
+    row = report.summary(Operation("something", "test", lambda stack: Trial({})), measured)
+
+    assert "    control, the standard library once more: 1.25 (1.25-1.25)\n" in report.table(report_of(row))
+
+
+@pytest.mark.parametrize(
+    ("last", "verdict"),
+    [(1.5, "ours no more than the standard library's"), (1.0, "ours more than the standard library's")],
+)
+def test_growth_is_compared(last, verdict):
+    """The table says how the cost of a message grew with the connections, and whether ours grew more."""
+    rows = [row_of([x] * 3, name=name, group=SCALING) for name, x in (("1 connection", 1.5), ("many", last))]
+    text = report.table(report_of(*rows))
+
+    assert "from 1 connection to many the cost of a message grew: ours +0 %, stdlib" in text
+    assert verdict in text

@@ -9,7 +9,8 @@ from typing import Any, Callable
 
 import uds_cffi
 
-from ..operation import lacks_feature
+from .. import floor
+from ..operation import FLOOR, OURS, STDLIB, Trial, lacks_feature
 
 TYPES = {
     "stream": (uds_cffi.UnixStream, socket.SOCK_STREAM),
@@ -41,4 +42,58 @@ def stdlib_pair(stack: ExitStack, name: str) -> tuple[socket.socket, socket.sock
 
 def payload(size: int) -> bytes:
     """Return the same bytes each time, of which no two pieces are alike."""
-    return bytes(random.Random(size).getrandbits(8) for _ in range(size))
+    return random.Random(size).randbytes(size)
+
+
+def exchange(
+    ours: tuple[Any, Any],
+    stdlibs: tuple[socket.socket, socket.socket],
+    data: bytes,
+    room: int,
+    *,
+    packets: bool,
+    flags: int = 0,
+) -> Trial:
+    """Return the trial that sends bytes through two pairs and receives them.
+
+    Args:
+        ours: a pair of this library.
+        stdlibs: a pair of the standard library; the floor uses it too.
+        data: what is sent.
+        room: how many bytes are asked for.
+        packets: whether ours receives packets.
+        flags: what the floor calls with.
+    """
+    one, two = ours
+    from_, to = stdlibs
+    made = floor.load()
+    into = made.ffi.new("char[]", room)
+
+    def bytes_received(rounds: int) -> Any:
+        got = b""
+        for _ in range(rounds):
+            one.send(data)
+            got = two.recv(room)
+        return got
+
+    def packets_received(rounds: int) -> Any:
+        packet: Any = None
+        for _ in range(rounds):
+            one.send(data)
+            packet = two.recv(room)
+        return packet.data
+
+    def stdlib(rounds: int) -> bytes:
+        got = b""
+        for _ in range(rounds):
+            from_.send(data)
+            got = to.recv(room)
+        return got
+
+    def in_c(rounds: int) -> bytes:
+        got = floor.check(
+            made.lib.floor_send_recv(from_.fileno(), to.fileno(), data, len(data), into, room, flags, rounds)
+        )
+        return bytes(made.ffi.buffer(into, got))
+
+    return Trial({OURS: packets_received if packets else bytes_received, STDLIB: stdlib, FLOOR: in_c}, data)

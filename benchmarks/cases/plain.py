@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
 
 from .. import floor
 from ..operation import FLOOR, OURS, STDLIB, Operation, Trial, register
-from .pairs import TYPES, missing_type, our_pair, payload, stdlib_pair
+from .pairs import TYPES, exchange, missing_type, our_pair, payload, stdlib_pair
 
 # Bytes sent, bytes asked for, and how the row is called.
 SIZES = (
@@ -20,38 +19,7 @@ SIZES = (
 
 
 def _prepare(stack: ExitStack, name: str, size: int, room: int) -> Trial:
-    one, two = our_pair(stack, name)
-    from_, to = stdlib_pair(stack, name)
-    data = payload(size)
-    made = floor.load()
-    into = made.ffi.new("char[]", room)
-
-    def ours_stream(rounds: int) -> bytes:
-        got = b""
-        for _ in range(rounds):
-            one.send(data)
-            got = two.recv(room)
-        return got
-
-    def ours_packet(rounds: int) -> Any:
-        packet: Any = None
-        for _ in range(rounds):
-            one.send(data)
-            packet = two.recv(room)
-        return b"" if packet is None else packet.data
-
-    def stdlib(rounds: int) -> bytes:
-        got = b""
-        for _ in range(rounds):
-            from_.send(data)
-            got = to.recv(room)
-        return got
-
-    def in_c(rounds: int) -> bytes:
-        got = floor.check(made.lib.floor_send_recv(from_.fileno(), to.fileno(), data, size, into, room, 0, rounds))
-        return bytes(made.ffi.buffer(into, got))
-
-    return Trial({OURS: ours_stream if name == "stream" else ours_packet, STDLIB: stdlib, FLOOR: in_c}, data)
+    return exchange(our_pair(stack, name), stdlib_pair(stack, name), payload(size), room, packets=name != "stream")
 
 
 def _prepare_into(stack: ExitStack, name: str, size: int) -> Trial:

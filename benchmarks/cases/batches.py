@@ -1,0 +1,105 @@
+"""Many messages at once: batches of packets, and framed messages on a stream, against a loop of single packets."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import uds_cffi
+
+from .. import floor
+from ..operation import FLOOR, OURS, STDLIB, Operation, Trial, Way, lacks_method, register
+from .pairs import TYPES, missing_type, our_pair, payload, stdlib_pair
+
+SIZE = 64
+
+
+def _packets(count: int) -> list[bytes]:
+    whole = payload(SIZE * count)
+    return [whole[start : start + SIZE] for start in range(0, len(whole), SIZE)]
+
+
+def _single_packets(stack: ExitStack, name: str, packets: list[bytes]) -> tuple[Way, Way]:
+    """Return the loops of single packets: in the standard library, and in C."""
+    from_, to = stdlib_pair(stack, name)
+    made = floor.load()
+    into = made.ffi.new("char[]", SIZE * len(packets))
+
+    def stdlib(rounds: int) -> list[bytes]:
+        got: list[bytes] = []
+        for _ in range(rounds):
+            for packet in packets:
+                from_.send(packet)
+            got = [to.recv(SIZE) for _ in packets]
+        return got
+
+    def in_c(rounds: int) -> list[bytes]:
+        # It sends the same packet each time; which bytes the kernel copies makes no difference.
+        count = floor.check(
+            made.lib.floor_batch(from_.fileno(), to.fileno(), packets[0], SIZE, into, len(packets), rounds),
+        )
+        same = bytes(made.ffi.buffer(into)) == packets[0] * len(packets)
+        return packets if same and count == len(packets) else []
+
+    return stdlib, in_c
+
+
+def _prepare_batch(stack: ExitStack, name: str, count: int) -> Trial:
+    one, two = our_pair(stack, name)
+    packets = _packets(count)
+    stdlib, in_c = _single_packets(stack, name, packets)
+
+    def ours(rounds: int) -> list[bytes]:
+        got: list[bytes] = []
+        for _ in range(rounds):
+            one.send_batch(packets)
+            got = two.recv_batch(count, SIZE).data
+        return got
+
+    return Trial({OURS: ours, STDLIB: stdlib, FLOOR: in_c}, packets)
+
+
+def _prepare_framed(stack: ExitStack, count: int) -> Trial:
+    one, two = our_pair(stack, "stream")
+    framed: Any = uds_cffi.FramedStream  # type: ignore[attr-defined, unused-ignore]
+    sender, receiver = stack.enter_context(framed(one)), stack.enter_context(framed(two))
+    messages = _packets(count)
+    stdlib, in_c = _single_packets(stack, "datagram", messages)
+
+    def ours(rounds: int) -> list[bytes]:
+        got: Any = []
+        for _ in range(rounds):
+            sender.send_messages(messages)
+            got = receiver.recv_messages()
+        return [getattr(message, "data", message) for message in got]
+
+    return Trial({OURS: ours, STDLIB: stdlib, FLOOR: in_c}, messages)
+
+
+def _missing_batch(name: str) -> str | None:
+    return missing_type(name)() or lacks_method(TYPES[name][0], "send_batch", "recv_batch")()
+
+
+def _missing_framed() -> str | None:
+    return None if hasattr(uds_cffi, "FramedStream") else "this uds_cffi has no FramedStream"
+
+
+for _name in ("datagram", "seqpacket"):
+    for _count in (1, 8, 64, 256):
+        register(
+            Operation(
+                f"{_name} batch of {_count} x {SIZE} B",
+                "batches, against single packets",
+                partial(_prepare_batch, name=_name, count=_count),
+                partial(_missing_batch, _name),
+            )
+        )
+register(
+    Operation(
+        f"64 framed messages of {SIZE} B",
+        "framed messages, against single datagrams",
+        partial(_prepare_framed, count=64),
+        _missing_framed,
+    )
+)
