@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from . import cases, floor, machine, plot, report
-from .isolate import ChildError, isolated
-from .measure import QUICK, Measured, Settings, measure
+from .isolate import ChildError
+from .measure import QUICK, Settings, measure_apart
 from .operation import OPERATIONS, Operation
 
 assert cases.__all__
@@ -90,7 +90,7 @@ def run(operations: list[Operation], settings: Settings) -> dict[str, Any]:
         if shows:
             print(f"\r\x1b[K{number}/{len(operations)} {operation.name}", end="", file=sys.stderr, flush=True)
         try:
-            measured: Measured = isolated(measure, operation, settings)
+            measured = measure_apart(operation, settings)
         except ChildError as problem:
             raise ChildError(f"{operation.name}: {problem}") from None
         made["results"].append(report.summary(operation, measured))

@@ -12,9 +12,10 @@ import gc
 import random
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from .isolate import isolated
 from .operation import Operation, Trial, Way
 
 
@@ -133,3 +134,19 @@ def _measure_figures(operation: Operation, trial: Trial, settings: Settings) -> 
     for name in _in_turn(trial, _repeats(operation, settings)):
         figures[name].append(trial.ways[name](1))
     return figures
+
+
+def measure_apart(operation: Operation, settings: Settings) -> Measured:
+    """Measure one operation in a process, or in several, of its own.
+
+    Raises:
+        ChildError: it failed there.
+    """
+    share = replace(settings, repeats=max(1, _repeats(operation, settings) // operation.processes))
+    figures: dict[str, list[float]] = {}
+    measured = Measured({}, [])
+    for _ in range(operation.processes):
+        measured = isolated(measure, operation, share)
+        for name, values in measured.figures.items():
+            figures.setdefault(name, []).extend(values)
+    return Measured(figures, measured.notes)

@@ -57,6 +57,8 @@ class Operation:
         unit: "ns" when the ways are timed; otherwise they return the figure themselves, per operation in this unit.
         slice_seconds: how long a slice lasts, or None for the settings' own.
         most_repeats: never more repeats than this, where each of them takes long.
+        processes: over how many processes, one after the other, the repeats are divided: more than one where the result
+            differs from process to process.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Operation:
     unit: str = "ns"
     slice_seconds: float | None = None
     most_repeats: int | None = None
+    processes: int = 1
 
 
 OPERATIONS: dict[str, Operation] = {}

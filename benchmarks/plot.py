@@ -7,6 +7,8 @@ from typing import Any
 
 from .report import ReportError
 
+TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+
 
 def check() -> None:
     """Say at once when no picture can be drawn.
@@ -33,27 +35,29 @@ def draw(report: dict[str, Any], path: Path) -> None:
     if not rows:
         raise ReportError("nothing to draw: no row has a ratio")
     head = report["head"]
-    figure = Figure(figsize=(9, 1.5 + 0.28 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(10, 1.8 + 0.28 * len(rows)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    places = range(len(rows))
+    axes.set_xscale("log")
+    places = list(range(len(rows)))
     medians = [row["x"]["median"] for row in rows]
-    errors = [
-        [row["x"]["median"] - row["x"]["low"] for row in rows],
-        [row["x"]["high"] - row["x"]["median"] for row in rows],
-    ]
+    # A bar begins at 1: to the right it is faster than the baseline, to the left slower.
     colours = ["tab:blue" if median >= 1 else "tab:orange" for median in medians]
-    axes.barh(places, medians, xerr=errors, color=colours, height=0.7, error_kw={"elinewidth": 1})
-    limits = [(place, row["limit"]["median"]) for place, row in zip(places, rows) if "limit" in row]
+    axes.barh(places, [median - 1 for median in medians], left=1, color=colours, height=0.7)
+    axes.hlines(places, [row["x"]["low"] for row in rows], [row["x"]["high"] for row in rows], color="black")
+    limits = [(row["limit"]["median"], place) for place, row in zip(places, rows) if "limit" in row]
     if limits:
-        axes.plot([limit for _, limit in limits], [place for place, _ in limits], "k|", markersize=9, label="C floor")
+        axes.plot(*zip(*limits), "k|", markersize=9, label="C floor")
         axes.legend(loc="lower right")
     axes.axvline(1, color="black", linewidth=0.8)
-    axes.set_xscale("log")
+    left, right = axes.get_xlim()
+    ticks = [tick for tick in TICKS if left <= tick <= right]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
     axes.set_yticks(places, [row["name"] + (" ~" if row["noisy"] else "") for row in rows])
     axes.set_ylim(-0.8, len(rows) - 0.2)
-    axes.set_xlabel("times the speed of the baseline (the standard library, or the bare call); right is faster")
-    axes.set_title(f"uds_cffi {head['uds_cffi']}, {head['interpreter']}, {head['kernel']}, {head['date'][:10]}")
+    figure.suptitle(f"uds_cffi {head['uds_cffi']}, {head['interpreter']}, {head['kernel']}, {head['date'][:10]}")
+    figure.supxlabel("times the speed of the baseline: the standard library, or the bare call", fontsize="medium")
     try:
         figure.savefig(path)
     except ValueError as problem:

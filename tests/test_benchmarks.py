@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import benchmarking  # noqa: F401 - it makes the next imports possible.
 import pytest
@@ -17,7 +18,7 @@ import support
 from benchmarks import command, figures, machine, plot, report
 from benchmarks.figures import Spread, change, ratio, spread
 from benchmarks.isolate import ChildError, isolated
-from benchmarks.measure import Measured, Settings, WrongResult, measure
+from benchmarks.measure import Measured, Settings, WrongResult, measure, measure_apart
 from benchmarks.operation import OPERATIONS, SCALING, Operation, Trial, lacks_method, register
 
 TINY = Settings(repeats=3, slice_seconds=1e-5, warm_seconds=0.0, warm_rounds=1, longest_warm=0.001)
@@ -82,6 +83,21 @@ def test_each_way_has_one_figure_per_repeat():
     measured = measure(counting(ours=lambda rounds: "done", stdlib=lambda rounds: "done"), TINY)
 
     assert {name: len(values) for name, values in measured.figures.items()} == {"ours": 3, "stdlib": 3}
+
+
+def test_repeats_are_divided_over_processes():
+    """Where results differ from process to process, each of several measures its share."""
+    several = Operation("several", "test", lambda stack: Trial({"ours": lambda rounds: None}), processes=3)
+    measured = measure_apart(several, replace(TINY, repeats=7))
+
+    assert len(measured.figures["ours"]) == 6
+
+
+def test_own_figures_are_taken_as_they_are():
+    """An operation that is not timed says its figure itself, and caps the repeats."""
+    own = Operation("own", "test", lambda stack: Trial({"ours": lambda rounds: 42.0}), unit="B", most_repeats=2)
+
+    assert measure(own, TINY).figures == {"ours": [42.0, 42.0]}
 
 
 def test_wrong_result_is_an_error():
@@ -262,7 +278,8 @@ def test_picture_is_drawn(tmp_path):
     """With matplotlib there is a picture."""
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     path = tmp_path / "picture.svg"
-    plot.draw(report_of(row_of([1.0, 1.1, 1.2])), path)
+    # In a child: matplotlib keeps its fonts open.
+    isolated(plot.draw, report_of(row_of([1.0, 1.1, 1.2])), path)
 
     assert "something" in path.read_text(encoding="utf-8")
 
