@@ -96,6 +96,6 @@ def lacks_feature(name: str) -> Callable[[], str | None]:
     """Return a check for a row of the library's capability table."""
 
     def missing() -> str | None:
-        return None if uds_cffi.features()[name].supported else f"this system lacks the feature {name}"
+        return None if uds_cffi.features()[name].supported else f"feature {name} is absent"
 
     return missing

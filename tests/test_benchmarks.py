@@ -19,7 +19,7 @@ from benchmarks import command, figures, machine, plot, report
 from benchmarks.figures import Spread, change, ratio, spread
 from benchmarks.isolate import ChildError, isolated
 from benchmarks.measure import Measured, Settings, WrongResult, measure, measure_apart
-from benchmarks.operation import OPERATIONS, SCALING, Operation, Trial, lacks_method, register
+from benchmarks.operation import OPERATIONS, SCALING, Operation, Trial, lacks_feature, lacks_method, register
 
 TINY = Settings(repeats=3, slice_seconds=1e-5, warm_seconds=0.0, warm_rounds=1, longest_warm=0.001)
 
@@ -133,6 +133,12 @@ def test_absent_method_is_named():
     """An operation that needs a method which is not there says so."""
     assert lacks_method(int, "to_bytes")() is None
     assert lacks_method(int, "to_bytes", "no_such")() == "this uds_cffi has no int.no_such"
+
+
+@pytest.mark.parametrize("feature", ["seqpacket", "credentials", "abstract_addresses"])
+def test_absent_feature_is_the_reason(feature):
+    """An operation that needs a feature can be measured exactly where the feature is supported."""
+    assert lacks_feature(feature)() == (None if support.supported(feature) else f"feature {feature} is absent")
 
 
 def test_list_names_all_operations(capsys):

@@ -65,7 +65,17 @@ def _prepare_framed(stack: ExitStack, count: int) -> Trial:
     framed: Any = uds_cffi.FramedStream  # type: ignore[attr-defined, unused-ignore]
     sender, receiver = stack.enter_context(framed(one)), stack.enter_context(framed(two))
     messages = _packets(count)
-    stdlib, in_c = _single_packets(stack, "datagram", messages)
+    stdlib, _ = _single_packets(stack, "datagram", messages)
+    from_, to = stdlib_pair(stack, "stream")
+    framed_bytes = b"".join(len(message).to_bytes(4, "big") + message for message in messages)
+    room = len(framed_bytes)
+    made = floor.load()
+    into = made.ffi.new("char[]", room)
+
+    def in_c(rounds: int) -> list[bytes]:
+        # The same system calls: one send and one receive of all messages with their headers.
+        floor.check(made.lib.floor_send_recv(from_.fileno(), to.fileno(), framed_bytes, room, into, room, 0, rounds))
+        return messages if bytes(made.ffi.buffer(into)) == framed_bytes else []
 
     def ours(rounds: int) -> list[bytes]:
         got: Any = []

@@ -15,7 +15,7 @@ from uds_cffi import UnixSocketAddr
 
 from .. import floor
 from ..measure import WrongResult
-from ..operation import FLOOR, OURS, STDLIB, Operation, Trial, register
+from ..operation import FLOOR, OURS, STDLIB, Operation, Trial, lacks_feature, register
 from .pairs import TYPES, missing_type, our_pair, stdlib_pair
 
 LISTENERS: dict[str, Any] = {"stream": uds_cffi.UnixListener, "seqpacket": uds_cffi.UnixSeqpacketListener}
@@ -126,11 +126,16 @@ for _name in LISTENERS:
                 missing_type(_name),
             )
         )
-for _title, _make, _value in (
-    ("a str", UnixSocketAddr, "/run/service.socket"),
-    ("abstract bytes", UnixSocketAddr.from_abstract, b"service"),
-    ("what the standard library returns", UnixSocketAddr.from_stdlib, "/run/service.socket"),
+for _title, _make, _value, _missing in (
+    ("a str", UnixSocketAddr, "/run/service.socket", lambda: None),
+    ("abstract bytes", UnixSocketAddr.from_abstract, b"service", lacks_feature("abstract_addresses")),
+    ("what the standard library returns", UnixSocketAddr.from_stdlib, "/run/service.socket", lambda: None),
 ):
     register(
-        Operation(f"UnixSocketAddr from {_title}", "addresses", partial(_prepare_address, make=_make, value=_value))
+        Operation(
+            f"UnixSocketAddr from {_title}",
+            "addresses",
+            partial(_prepare_address, make=_make, value=_value),
+            _missing,
+        )
     )
