@@ -15,6 +15,9 @@ def run() -> int:
     root = Path(__file__).resolve().parent.parent
     if sys.path and Path(sys.path[0]).resolve() == root:
         del sys.path[0]
+    if not __package__:
+        print("benchmarks: run it as `python -m benchmarks`, from the folder that holds benchmarks/", file=sys.stderr)
+        return 2
     try:
         import uds_cffi  # noqa: F401 - only to say what is wrong when it is not there.
     except ImportError as problem:

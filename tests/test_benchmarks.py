@@ -316,14 +316,35 @@ def test_unknown_code_is_called_unknown(tmp_path):
     assert machine.optimisation_of(tmp_path / "absent") == "unknown"
 
 
+def started(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=support.ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
 def test_checkout_measures_the_installed_package():
     """``python -m benchmarks`` in a checkout finds the installed package, not the sources beside it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--list"], cwd=support.ROOT, capture_output=True, text=True, check=False
-    )
+    done = started("-m", "benchmarks", "--list")
 
     assert (done.returncode, done.stderr) == (0, "")
     assert NAME in done.stdout
+
+
+def test_sources_are_not_taken_for_the_package():
+    """Where the package is not installed, the program says so, although its sources lie beside it."""
+    done = started("-S", "-m", "benchmarks", "--list")
+
+    assert done.returncode == 1
+    assert "No module named 'uds_cffi'" in done.stderr
+    assert "pip install" in done.stderr
+
+
+def test_starting_the_folder_says_how_to_start():
+    """``python benchmarks`` is answered with the right command."""
+    done = started("benchmarks", "--list")
+
+    assert done.returncode == 2
+    assert "python -m benchmarks" in done.stderr
 
 
 def test_head_survives_a_silent_system(monkeypatch):
