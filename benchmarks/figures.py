@@ -13,6 +13,9 @@ from typing import NamedTuple
 # A row is noisy when its quartiles are further apart than this share of its median.
 NOISE_LIMIT = 0.10
 
+# Two runs of the same program were seen to differ by 4 %, with quartiles that do not overlap.
+CHANGE_LIMIT = 0.05
+
 
 class Spread(NamedTuple):
     """The middle of a set of numbers, and the quartiles around it."""
@@ -58,5 +61,10 @@ def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Spread:
 
 
 def change(before: Spread, now: Spread) -> tuple[float, bool]:
-    """Return by which factor a ratio changed, and whether that is more than noise: the quartiles do not overlap."""
-    return now.median / before.median, now.low > before.high or now.high < before.low
+    """Return by which factor a ratio changed, and whether that is more than noise.
+
+    It is when the quartiles do not overlap and the medians are further apart than two runs of the same program are.
+    """
+    factor = now.median / before.median
+    apart = now.low > before.high or now.high < before.low
+    return factor, apart and abs(factor - 1) > CHANGE_LIMIT
