@@ -1,7 +1,8 @@
 /* Receiving through a handle.
 
    Rules:
-   - A receiver is preset once and then used for call after call: the hot path passes one argument.
+   - A receiver is preset once and then used for call after call: a function of one argument costs Python far less
+     than one of two.
    - Descriptors that arrive are in receiver->fds, or closed, when the call returns.
    - A packet that was cut is reported by a result greater than the size: the packet's real length where the
      system tells it, else size + 1. */
@@ -10,7 +11,7 @@
 #include "address.c"
 #include "control.c"
 
-/* What uds_handle_receive_message() packs into its result above the number of bytes. */
+/* What uds_receive_packed() packs into its result above the number of bytes. */
 #define UDS_ONE_FD INT64_C(0x100000000)
 #define UDS_CUT INT64_C(0x10000000000)
 #define UDS_ANCILLARY_CUT INT64_C(0x20000000000)
@@ -133,31 +134,24 @@ UDS_FUNCTION ssize_t uds_receive_message(struct uds_receiver *receiver)
     return result;
 }
 
-/* The same on a receiver that belongs to no socket, with slots that hold no descriptor.  The result is packed, because
-   reading a field costs Python as much as calling a function: the bytes that are in the caller's memory, the number of
-   descriptors times UDS_ONE_FD, and UDS_CUT, UDS_ANCILLARY_CUT, UDS_SURPLUS for what was lost. */
-UDS_FUNCTION int64_t uds_handle_receive_message(struct uds_handle *handle, struct uds_receiver *receiver,
-                                                struct uds_fds *fds)
+/* The same with a packed result, because reading a field costs Python as much as calling a function: the bytes that
+   are in the caller's memory, the number of descriptors in the slots times UDS_ONE_FD, and UDS_CUT, UDS_ANCILLARY_CUT,
+   UDS_SURPLUS for what was lost.  The slots must have been empty. */
+UDS_FUNCTION int64_t uds_receive_packed(struct uds_receiver *receiver)
 {
-    ssize_t count;
-    int64_t result;
+    ssize_t count = uds_receive_message(receiver);
+    int64_t result = count;
 
-    receiver->handle = handle;
-    receiver->fds = fds;
-    count = uds_receive_message(receiver);
-    receiver->handle = NULL;
-    receiver->fds = NULL;
     if (count < 0)
         return count;
     receiver->length = (size_t)count;
-    result = count;
     if ((size_t)count > receiver->size)
         result = (int64_t)receiver->size | UDS_CUT;
     if (receiver->message_flags & MSG_CTRUNC)
         result |= UDS_ANCILLARY_CUT;
     if (receiver->surplus > 0)
         result |= UDS_SURPLUS;
-    return result | (int64_t)fds->count * UDS_ONE_FD;
+    return result | (receiver->fds == NULL ? 0 : receiver->fds->count * UDS_ONE_FD);
 }
 
 #endif

@@ -14,7 +14,7 @@ import support
 from blocked import KINDS, LISTENERS, MARKS
 
 import uds_cffi
-from uds_cffi import Credentials, OwnedFd, SocketAncillary, UnixListener, UnixStream, receiver
+from uds_cffi import Credentials, OwnedFd, SocketAncillary, UnixListener, UnixStream
 
 EACH_KIND = pytest.mark.parametrize("kind", [pytest.param(kind, marks=MARKS[kind]) for kind in KINDS])
 
@@ -156,25 +156,6 @@ def test_new_sockets_work_in_the_child():
         assert not support.is_open(number)
 
     support.run_child(child)
-
-
-def test_pool_is_empty_in_the_child():
-    """The child begins without the memory that the parent keeps for its receives."""
-    one, two = UnixStream.pair()
-    with one, two:
-        one.send(b"x")
-        two.recv_fds(1, 1)
-        kept = list(receiver.small_pool)
-        assert kept
-
-        def child():
-            assert receiver.small_pool == []
-            two.send(b"y")
-            one.recv_fds(1, 1)
-            assert len(receiver.small_pool) == 1
-
-        support.run_child(child)
-        assert receiver.small_pool == kept
 
 
 def test_own_credentials_are_the_childs():

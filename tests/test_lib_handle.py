@@ -68,7 +68,6 @@ CALLS = {
     "uds_handle_sendmsg": (ffi.new("struct msghdr *"), 0),
     "uds_handle_send_fds": (b"x", 1, 0, NULL, 0, [0], NULL, 1),
     "uds_handle_send_numbers": (b"x", 1, 0, [0], 1),
-    "uds_handle_receive_message": (ffi.new("struct uds_receiver *"), ffi.new("struct uds_fds *")),
     "uds_handle_wait": (lib.POLLIN, 0),
 }
 # What does not fail: the answer for a handle that has no number.

@@ -156,7 +156,7 @@ def test_receive(make_pair):
     assert lib.uds_receive(receiver) == 5
     assert pair.data(5) == b"bytes"
     receiver.handle = new_handle()
-    for name in ("uds_receive", "uds_receive_packet", "uds_receive_message"):
+    for name in ("uds_receive", "uds_receive_packet", "uds_receive_message", "uds_receive_packed"):
         assert getattr(lib, name)(receiver) == -errno.EBADF
 
 
@@ -208,27 +208,25 @@ def test_receive_message_with_descriptors(make_pair, most, kept):
 
 @pytest.mark.parametrize(("most", "kept"), [(5, 3), (3, 3), (2, 2), (0, 0)])
 def test_packed_receive(make_pair, most, kept):
-    """One result says how many bytes and descriptors came and whether some were lost; the receiver lets go of all."""
+    """One result says how many bytes and descriptors came and whether some were lost."""
     pair = make_pair(lib.SOCK_DGRAM)
     receiver, fds = receiver_of(pair, size=2, most=most)
-    receiver.handle, receiver.fds = NULL, NULL
     receiver.flags = lib.MSG_TRUNC if lib.UDS_HAS_TRUNC_LENGTH else 0
-    assert lib.uds_handle_receive_message(pair.two, receiver, fds) == -errno.EAGAIN
+    assert lib.uds_receive_packed(receiver) == -errno.EAGAIN
     lib.uds_handle_send_numbers(pair.one, b"abc", 3, 0, [0, 0, 0], 3)
-    result = lib.uds_handle_receive_message(pair.two, receiver, fds)
+    result = lib.uds_receive_packed(receiver)
     assert result == 2 + kept * lib.UDS_ONE_FD + lib.UDS_CUT + (lib.UDS_SURPLUS if kept < 3 else 0)
     assert receiver.length == 3
-    assert (receiver.handle, receiver.fds) == (NULL, NULL)
     assert lib.uds_fds_close(fds, 0) == kept
 
 
 def test_packed_receive_says_that_the_kernel_cut(make_pair):
     """Control messages that did not fit are reported as cut."""
     pair = make_pair(lib.SOCK_DGRAM)
-    receiver, fds = receiver_of(pair)
+    receiver, _ = receiver_of(pair)
     receiver.control_size = 1
     lib.uds_handle_send_numbers(pair.one, b"abc", 3, 0, [0], 1)
-    assert lib.uds_handle_receive_message(pair.two, receiver, fds) == 3 + lib.UDS_ANCILLARY_CUT
+    assert lib.uds_receive_packed(receiver) == 3 + lib.UDS_ANCILLARY_CUT
 
 
 def test_send_numbers(make_pair):

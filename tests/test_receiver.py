@@ -1,11 +1,13 @@
 """Receivers: the memory that receives fill, and how much of it is kept.
 
-Rules: a socket keeps one receiver of at most 16 KiB, made at its first receive.  The others come from a pool of at most
-1 MiB, which a forked child begins without.  A receiver is used by one call at a time.
+Rules: a socket keeps none.  The pool keeps at most 1 MiB, and a forked child begins without it.  A receiver is used by
+one call at a time.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import signal
 import sys
 import threading
@@ -17,19 +19,19 @@ import support
 from uds_cffi import SocketAncillary, UnixDatagram, ffi, lib
 from uds_cffi import receiver as module
 from uds_cffi.message import Incoming
-from uds_cffi.receiver import KEPT_SIZE, POOL_SIZE, borrow_receiver, return_receiver
+from uds_cffi.receiver import POOL_SIZE, SMALL_SIZE, borrow_receiver, return_receiver
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def empty_pool() -> None:
     """Begin without anything in the pool."""
-    module.small_pool.clear()
-    module._large_pool.clear()
+    module._small.clear()
+    module._large.clear()
 
 
 def pooled() -> int:
     """Count the bytes that the pool keeps."""
-    return sum(len(kept.view) + module._CONTROL_SIZE for kept in module.small_pool + module._large_pool)
+    return sum(len(kept.view) + module._CONTROL_SIZE for kept in (*module._small, *module._large))
 
 
 def drain(sock: Any) -> None:
@@ -42,66 +44,99 @@ def payload(result: Any) -> bytes:
     return bytes(result if isinstance(result, bytes) else result.data)
 
 
-# --- What a socket keeps ------------------------------------------------------------------------
+# --- Who uses a receiver -------------------------------------------------------------------------
 
 
-def test_new_socket_keeps_nothing(pair: tuple[Any, Any]) -> None:
-    """A socket that has received nothing has no memory to receive into; sending needs none."""
-    one, two = pair
-    one.send(b"x")
-    assert one._free == []
-    assert two._free == []
-
-
-def test_socket_keeps_one_receiver(pair: tuple[Any, Any]) -> None:
-    """The first receive makes a receiver, and the later ones use it, growing to at most 16 KiB."""
+def test_sockets_use_the_same_receiver(pair: tuple[Any, Any]) -> None:
+    """Receives that follow each other use one memory, whatever their socket, size and shape."""
     one, two = pair
     one.send(b"x")
     two.recv(10)
-    (kept,) = two._free
-    for size in (1, 100, KEPT_SIZE, 10):
-        one.send(b"x" * 10)
-        assert payload(two.recv(size)) == b"x" * min(size, 10)
-        drain(two)
-        assert two._free == [kept]
-        assert len(kept.view) <= KEPT_SIZE
+    (kept,) = module._small
+    for size in (1, 100, 10**4, 10):
+        for sender, receiver in ((one, two), (two, one)):
+            sender.send(b"x" * 10)
+            assert payload(receiver.recv(size)) == b"x" * min(size, 10)
+            drain(receiver)
+            assert list(module._small) == [kept]
+            assert len(kept.view) <= SMALL_SIZE
 
 
-def test_large_receive_is_not_kept_by_the_socket(pair: tuple[Any, Any]) -> None:
-    """A receive of more than 16 KiB leaves nothing with the socket."""
+def test_each_socket_keeps_its_flags(pair: tuple[Any, Any]) -> None:
+    """Of two sockets that use one receiver the first never waits, and the second does, as each was told."""
+    one, two = pair
+    for _ in range(2):
+        one.set_read_timeout(0.001)
+        with pytest.raises(TimeoutError):
+            one.recv(10)
+        with support.in_thread(two.recv, 10) as received:
+            support.until(lambda: lib.uds_handle_users(two._handle) == 1)
+            one.send(b"x")
+        assert payload(received[0]) == b"x"
+        one.set_read_timeout(None)
+        two.send(b"y")
+        assert payload(one.recv(10)) == b"y"
+
+
+def test_timeout_holds_from_the_next_receive(pair: tuple[Any, Any]) -> None:
+    """A timeout that is set between two receives of the same size holds for the second, and its end for the third."""
     one, two = pair
     one.send(b"x")
-    assert payload(two.recv(KEPT_SIZE + 1)) == b"x"
-    assert two._free == []
+    two.recv(10)
+    two.set_read_timeout(0.001)
+    with pytest.raises(TimeoutError):
+        two.recv(10)
+    two.set_read_timeout(None)
+    with support.in_thread(two.recv, 10) as received:
+        support.until(lambda: lib.uds_handle_users(two._handle) == 1)
+        one.send(b"y")
+    assert payload(received[0]) == b"y"
 
 
-def test_socket_keeps_its_receiver_after_a_failure(pair: tuple[Any, Any]) -> None:
+def test_end_of_a_loan_ends_receiving(pair: tuple[Any, Any]) -> None:
+    """What was borrowed and closed receives no more, although the owner's socket is open and the receiver knows it."""
+    one, two = pair
+    borrowed = type(two).borrow(two)
+    one.send(b"x")
+    borrowed.recv(10)
+    borrowed.close()
+    one.send(b"y")
+    with support.raises_errno(errno.EBADF):
+        borrowed.recv(10)
+    with support.raises_errno(errno.EBADF):
+        borrowed.recv_fds(10, 0)
+    assert payload(two.recv(10)) == b"y"
+
+
+def test_receiver_is_kept_after_a_failure(pair: tuple[Any, Any]) -> None:
     """A receive that failed gives its memory back."""
     _, two = pair
-    for _ in range(3):
-        with pytest.raises(BlockingIOError):
-            two.recv(10, lib.MSG_DONTWAIT)
-        assert len(two._free) == 1
+    for receive in (two.recv, two.try_recv, lambda *_: two.recv_fds(10, 0, lib.MSG_DONTWAIT)):
+        for _ in range(3):
+            with contextlib.suppress(BlockingIOError):
+                assert receive(10, lib.MSG_DONTWAIT) is None
+            assert len(module._small) == 1
 
 
-def test_closed_socket_keeps_nothing(pair: tuple[Any, Any]) -> None:
-    """close() lets the memory go."""
+def test_closed_socket_receives_nothing(pair: tuple[Any, Any]) -> None:
+    """The receiver that was last used for a socket which is closed by now is no way to its descriptor."""
     one, two = pair
     one.send(b"x")
     two.recv(1)
     two.close()
-    assert two._free == []
+    with support.raises_errno(errno.EBADF):
+        two.recv(1)
 
 
 def test_threads_have_receivers_of_their_own(pair: tuple[Any, Any]) -> None:
-    """Two threads that receive from one socket get different messages, and one receiver is kept."""
+    """Two threads that receive from one socket get different messages."""
     one, two = pair
     with support.in_thread(two.recv, 1) as first, support.in_thread(two.recv, 1) as second:
         support.until(lambda: lib.uds_handle_users(two._handle) == 2)
         one.send(b"a")
         one.send(b"b")
     assert {payload(first[0]), payload(second[0])} == {b"a", b"b"}
-    assert len(two._free) == 1
+    assert len(module._small) == 2
 
 
 def test_signal_handler_has_a_receiver_of_its_own(pair: tuple[Any, Any]) -> None:
@@ -126,28 +161,26 @@ def test_signal_handler_has_a_receiver_of_its_own(pair: tuple[Any, Any]) -> None
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert received == [b"a", b"b"]
-    assert len(two._free) == 1
+    assert len(module._small) == 2
 
 
 # --- What the pool keeps ------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("empty_pool")
 def test_pool_is_used_again(pair: tuple[Any, Any]) -> None:
     """Receives with room for everything take their receiver from the pool and put it back."""
     one, two = pair
     for _ in range(3):
         one.send(b"x")
         two.recv_fds(1, 0)
-        (kept,) = module.small_pool
+        (kept,) = module._small
     one.send(b"x")
     two.recv_ancillary(1, SocketAncillary(64))
-    assert module.small_pool == [kept]
+    assert list(module._small) == [kept]
 
 
-@pytest.mark.usefixtures("empty_pool")
 @pytest.mark.parametrize(
-    "sizes", [[100] * 60, [KEPT_SIZE] * 80, [KEPT_SIZE + 1] * 80, [300_000] * 5, [100, 500_000] * 10]
+    "sizes", [[100] * 60, [SMALL_SIZE] * 80, [SMALL_SIZE + 1] * 80, [300_000] * 5, [100, 500_000] * 10]
 )
 def test_pool_keeps_at_most_a_mebibyte(sizes: list[int]) -> None:
     """However many receivers were in use at a time, and however large, the pool keeps 1 MiB and no more."""
@@ -160,10 +193,8 @@ def test_pool_keeps_at_most_a_mebibyte(sizes: list[int]) -> None:
             assert pooled() <= POOL_SIZE
         assert pooled() > 0
         assert POOL_SIZE == 2**20
-        assert KEPT_SIZE == 2**14
 
 
-@pytest.mark.usefixtures("empty_pool")
 @pytest.mark.parametrize("size", [POOL_SIZE, 10_000_000])
 def test_huge_receive_is_never_kept(pair: tuple[Any, Any], size: int) -> None:
     """Memory that is larger than the pool is given back to the system."""
@@ -172,25 +203,23 @@ def test_huge_receive_is_never_kept(pair: tuple[Any, Any], size: int) -> None:
         one.send(b"x")
         assert payload(receive(size)) == b"x"
         assert pooled() <= POOL_SIZE
-        assert all(len(kept.view) <= KEPT_SIZE for kept in two._free)
         drain(two)
 
 
-@pytest.mark.usefixtures("empty_pool")
 def test_forked_child_begins_without_a_pool(pair: tuple[Any, Any]) -> None:
     """What the parent kept is not in the child, which receives all the same."""
     one, two = pair
     one.send(b"x")
     two.recv_fds(1, 0)
-    assert len(module.small_pool) == 1
+    assert len(module._small) == 1
 
     def child() -> None:
-        assert module.small_pool == []
+        assert not module._small
         one.send(b"y")
         assert two.recv_fds(1, 0)[0] == b"y"
 
     support.run_child(child)
-    assert len(module.small_pool) == 1
+    assert len(module._small) == 1
 
 
 def test_child_of_a_fork_receives_with_what_the_socket_kept(pair: tuple[Any, Any]) -> None:
@@ -208,27 +237,23 @@ def test_child_of_a_fork_receives_with_what_the_socket_kept(pair: tuple[Any, Any
     assert payload(two.recv(10)) == b"again"
 
 
-@pytest.mark.usefixtures("empty_pool")
 def test_receiver_lets_go_of_everything(pair: tuple[Any, Any]) -> None:
     """A receiver in the pool holds no socket, no caller's memory, and no descriptor."""
     one, two = pair
     receiver = borrow_receiver(10)
     with Incoming([bytearray(5)]) as into:
-        receiver.prepare(10, 0, 5)
+        receiver.prepare(two._handle, 10, 0, 5)
         receiver.scatter(into)
         one.send_fds(b"x", [one])
-        result = receiver.receive(two._handle)
+        result = receiver.receive()
         with receiver.take_fds(result) as fds:
             assert len(fds) == 1
-    assert receiver.c.handle == ffi.NULL
-    assert receiver.c.fds == ffi.NULL
     return_receiver(receiver)
     assert receiver.c.iov == ffi.NULL
     assert receiver.size is None
     assert receiver._fds is None
 
 
-@pytest.mark.usefixtures("empty_pool")
 def test_one_shape_of_receive_does_not_disturb_the_next(pair: tuple[Any, Any]) -> None:
     """Every shape works after every other one, though they share one receiver."""
     one, two = pair
@@ -261,7 +286,7 @@ def test_one_shape_of_receive_does_not_disturb_the_next(pair: tuple[Any, Any]) -
                 data = b"%04d" % number
                 one.send_fds(data, [one])
                 assert shape() == data
-    assert len(module.small_pool) == 1
+    assert len(module._small) == 1
 
 
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="only CPython counts the bytes of an object")

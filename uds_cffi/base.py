@@ -82,6 +82,9 @@ class Socket(Owner):
     def _prepare(self) -> None:
         """Set up what the socket type keeps beside the descriptor."""
 
+    def _forget(self) -> None:
+        """Forget what stands for a handle that this socket has no more."""
+
     @classmethod
     def _created(cls, nonblocking: bool = False, options: Mapping[str, Any] | None = None) -> Self:
         """Make a new socket, with its options set."""
@@ -248,10 +251,11 @@ class Socket(Owner):
 
     def close(self) -> None:  # noqa: D102 - inherited below.
         if self._borrows is None:
-            super().close()
+            check(calls.close(self._handle))
         else:
             self._handle = calls.new_handle()
             self._borrows = ()
+            self._forget()
 
     close.__doc__ = Owner.close.__doc__
 

@@ -40,7 +40,7 @@ MSG_CTRUNC: int = lib.MSG_CTRUNC
 MSG_EOR: int = lib.MSG_EOR
 MSG_NOSIGNAL: int = lib.MSG_NOSIGNAL
 MSG_CMSG_CLOEXEC: int = lib.MSG_CMSG_CLOEXEC
-# The parts of the packed result of receive_message().
+# The parts of the packed result of receive_packed().
 SIZE_MASK: int = lib.UDS_ONE_FD - 1
 CUT: int = lib.UDS_CUT
 ANCILLARY_CUT: int = lib.UDS_ANCILLARY_CUT
@@ -88,7 +88,7 @@ recv = lib.uds_handle_recv
 recv_packet = lib.uds_handle_recv_packet
 receive = lib.uds_receive
 receive_packet = lib.uds_receive_packet
-receive_message = lib.uds_handle_receive_message
+receive_packed = lib.uds_receive_packed
 packet_length = lib.uds_handle_packet_length
 packet_waiting = lib.uds_handle_packet_waiting
 

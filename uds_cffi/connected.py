@@ -14,8 +14,8 @@ from .base import Socket, constructor
 from .calls import MSG_DONTWAIT, POLLIN, POLLOUT, check
 from .errors import error
 from .options import apply_options, check_options
-from .receiver import KEPT_SIZE, Receiver, borrow_receiver, check_size, return_receiver
-from .waiting import check_timeout, deadline_of, finish, now, remaining, try_once
+from .receiver import Receiver, preset, return_receiver, take_small
+from .waiting import check_timeout, deadline_of, finish, now, remaining
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,28 +29,33 @@ if TYPE_CHECKING:
     from .credentials import ConnCredentials
 
 
+_EAGAIN = -errno.EAGAIN
+
+
 class Connected(Socket):
     """Base of the sockets that send and receive."""
 
-    __slots__ = ("_free", "_read_timeout", "_write_timeout", "_recv_flags", "_message_flags", "_send_flags")
+    __slots__ = ("_read_timeout", "_write_timeout", "_recv_flags", "_send_flags", "_token")
 
-    # What every send of this type carries, and every receive of a whole message.
+    # What every send and every receive of this type carries.
     _always_sends = 0
     _always_asks = 0
 
-    _free: list[Receiver]
     _read_timeout: float | None
     _write_timeout: float | None
     _recv_flags: int
-    _message_flags: int
     _send_flags: int
+    # Stands for this socket with its flags for receiving: a receiver that has it need not be set again.
+    _token: object
 
     def _prepare(self) -> None:
-        self._free = []
         self._read_timeout = self._write_timeout = None
-        self._recv_flags = 0
-        self._message_flags = self._always_asks
+        self._recv_flags = self._always_asks
         self._send_flags = self._always_sends
+        self._token = self._handle
+
+    def _forget(self) -> None:
+        self._token = object()
 
     @constructor
     def connect(
@@ -147,15 +152,6 @@ class Connected(Socket):
                 raise
         return one, two
 
-    def close(self) -> None:  # noqa: D102 - inherited below.
-        self._free.clear()
-        if self._borrows is None:
-            check(calls.close(self._handle))
-        else:
-            super().close()
-
-    close.__doc__ = Socket.close.__doc__
-
     def _carry_mode(self, timeout: float | None) -> None:
         # The standard library makes sockets with a timeout nonblocking in the kernel; here that would beat it.
         self.set_nonblocking(timeout == 0)
@@ -181,8 +177,8 @@ class Connected(Socket):
             TypeError, ValueError: not a number; zero, negative, infinite.
         """
         self._read_timeout = check_timeout(timeout)
-        self._recv_flags = 0 if timeout is None else MSG_DONTWAIT
-        self._message_flags = self._recv_flags | self._always_asks
+        self._recv_flags = self._always_asks | (0 if timeout is None else MSG_DONTWAIT)
+        self._token = object()
 
     def read_timeout(self) -> float | None:
         """Return the timeout of receives in seconds, exactly as it was set, or None."""
@@ -197,81 +193,44 @@ class Connected(Socket):
         """Return the timeout of sends in seconds, exactly as it was set, or None."""
         return self._write_timeout
 
-    def _fit(self, receiver: Receiver | None, size: int, flags: int) -> Receiver | None:
-        """Preset the socket's receiver, or make it; None when the size is for the pool."""
-        if check_size(size) > KEPT_SIZE:
-            if receiver is not None:
-                self._keep(receiver)
-            return None
-        if receiver is None:
-            receiver = Receiver(self._handle, size)
-        receiver.set(size, flags)
-        return receiver
-
-    def _keep(self, receiver: Receiver) -> None:
-        """Put a receiver back; the socket keeps one."""
-        if not self._free:
-            self._free.append(receiver)
-
-    def _finish_receiver(self, receiver: Receiver, receive: Callable[[CData], int], count: int, flags: int) -> int:
-        """Bring a receive that failed at first to its end; after an error of the kernel the receiver is kept too."""
-        try:
-            return self._read(lambda: receive(receiver.c), flags, result=count)
-        except OSError:
-            self._keep(receiver)
-            raise
-
-    def _receive_large(
-        self, call: Callable[[CData, CData, int, int], int], size: int, wanted: int, flags: int
-    ) -> tuple[bytes, int]:
-        """Receive with memory of the pool: the bytes, and how many the message had."""
-        receiver = borrow_receiver(size)
-        count = call(self._handle, receiver.memory, size, wanted)
+    def _receive(self, receive: Callable[[CData], int], size: int, flags: int) -> tuple[bytes, int]:
+        """Receive with any size and flags: the bytes, and how many the message had."""
+        token = None if flags else self._token
+        receiver = preset(self._handle, size, self._recv_flags | flags, None, token)
+        count = receive(receiver.c)
         if count < 0:
-            try:
-                count = self._read(lambda: call(self._handle, receiver.memory, size, wanted), flags, result=count)
-            except OSError:
-                return_receiver(receiver)
-                raise
+            count = self._finish_receive(receive, receiver, flags, count)
         data: bytes = receiver.view[: min(count, size)]
         return_receiver(receiver)
         return data, count
 
-    def _try_receive(
-        self,
-        receive: Callable[[CData], int],
-        call: Callable[[CData, CData, int, int], int],
-        size: int,
-        flags: int,
-    ) -> tuple[bytes, int] | None:
-        """Receive what is there: the bytes, and how many the message had; None when there is nothing yet."""
-        wanted = flags | MSG_DONTWAIT
-        free = self._free
+    def _finish_receive(self, receive: Callable[[CData], int], receiver: Receiver, flags: int, count: int) -> int:
+        """Bring a receive that failed at first to its end; after an error of the kernel the pool gets its receiver."""
         try:
-            receiver = free.pop() if free else None
+            return self._read(lambda: receive(receiver.c), flags, result=count)
+        except OSError:
+            return_receiver(receiver)
+            raise
+
+    def _try_receive(self, receive: Callable[[CData], int], size: int, flags: int) -> tuple[bytes, int] | None:
+        """Receive what is there: the bytes, and how many the message had; None when there is nothing yet."""
+        flags |= self._always_asks | MSG_DONTWAIT
+        handle = self._handle
+        try:
+            receiver = take_small()
         except IndexError:
-            # Another thread was quicker.
-            receiver = None
-        if receiver is None or receiver.size is not size or receiver.flags != wanted:
-            receiver = self._fit(receiver, size, wanted)
-            if receiver is None:
-                try:
-                    return self._receive_large(call, size, wanted, wanted)
-                except BlockingIOError:
-                    return None
+            receiver = preset(handle, size, flags)
+        if receiver.handle is not handle or receiver.size is not size or receiver.flags != flags:
+            return_receiver(receiver)
+            receiver = preset(handle, size, flags)
         count = receive(receiver.c)
+        if count == _EAGAIN:
+            return_receiver(receiver)
+            return None
         if count < 0:
-            try:
-                tried = try_once(lambda: receive(receiver.c), count)
-            except OSError:
-                self._keep(receiver)
-                raise
-            if tried is None:
-                self._keep(receiver)
-                return None
-            count = tried
+            count = self._finish_receive(receive, receiver, flags, count)
         data: bytes = receiver.view[: min(count, size)]
-        self._keep(receiver)
+        return_receiver(receiver)
         return data, count
 
     def _read(

@@ -11,7 +11,8 @@ from .fds import Borrowed
 from .flags import PEEK, RECV_MESSAGE, RECV_PACKET, SEND, check_flags
 from .message import Outgoing, export
 from .packet import PacketSocket
-from .receiver import return_receiver
+from .receiver import preset, return_receiver
+from .receiving import check_max_fds
 from .results import PacketFdsFrom, PacketFrom, PacketIntoFrom
 
 TYPE_CHECKING = False
@@ -152,7 +153,7 @@ class UnixDatagram(PacketSocket):
             PacketFrom(data, truncated, addr); ``addr`` is unnamed when the sender has no name.
         """
         flags = check_flags(flags, RECV_PACKET)
-        receiver = self._preset(None, size, 0, self._message_flags | flags)
+        receiver = preset(self._handle, size, self._recv_flags | flags, 0)
         receiver.discard_ancillary()
         result = self._receive_message(receiver, flags)
         data = receiver.view[: result & SIZE_MASK]
@@ -180,7 +181,7 @@ class UnixDatagram(PacketSocket):
             PacketFdsFrom(data, truncated, fds, addr).
         """
         flags = check_flags(flags, RECV_MESSAGE)
-        receiver = self._preset(None, size, max_fds, self._message_flags | flags)
+        receiver = preset(self._handle, size, self._recv_flags | flags, check_max_fds(max_fds))
         result = self._receive_message(receiver, flags)
         addr = receiver.sender()
         return _new(PacketFdsFrom, (*self._unpack(receiver, result, addr), addr))

@@ -24,7 +24,7 @@ from .calls import (
 from .calls import recv_packet as c_recv_packet
 from .errors import error
 from .flags import PEEK, RECV_PACKET, check_flags
-from .receiver import KEPT_SIZE, borrow_receiver, return_receiver
+from .receiver import SMALL_SIZE, adapt, borrow_receiver, give_small, return_receiver, take_small
 from .receiving import Receiving
 from .results import Packet, PacketFds, PacketInto
 from .vectors import scatter, small_size
@@ -67,35 +67,33 @@ class PacketSocket(Receiving):
             TypeError, ValueError: bad arguments; the kernel was not asked.
             OSError: ConnectionResetError, BlockingIOError, TimeoutError, ...
         """
-        wanted = self._recv_flags
         if flags != 0:
-            flags = check_flags(flags, RECV_PACKET)
-            wanted |= flags
-        free = self._free
+            return self._recv_any(size, check_flags(flags, RECV_PACKET))
         try:
-            receiver = free.pop() if free else None
+            receiver = take_small()
         except IndexError:
-            # Another thread was quicker.
-            receiver = None
-        # The size of the last call is an int within the limits; another object is looked at.
-        if receiver is None or receiver.size is not size or receiver.flags != wanted:
-            receiver = self._fit(receiver, size, wanted)
-            if receiver is None:
-                data, count = self._receive_large(c_recv_packet, size, wanted, flags)
-                return _new(Packet, (data, count > size))
+            return self._recv_any(size, 0)
+        # The size of the last call was an int within the limits; another object is looked at.
+        if (receiver.token is not self._token or receiver.size is not size) and not adapt(
+            receiver, self._handle, size, self._recv_flags, self._token
+        ):
+            return self._recv_any(size, 0)
         count = receive_packet(receiver.c)
         if count < 0:
-            count = self._finish_receiver(receiver, receive_packet, count, flags)
+            count = self._finish_receive(receive_packet, receiver, 0, count)
         # A slice ends at the end of the memory, and the memory may be larger than the size asked for.
         data = receiver.view[:count] if count <= size else receiver.view[:size]
-        if not free:
-            free.append(receiver)
+        give_small(receiver)
+        return _new(Packet, (data, count > size))
+
+    def _recv_any(self, size: int, flags: int) -> Packet:
+        data, count = self._receive(receive_packet, size, flags)
         return _new(Packet, (data, count > size))
 
     def try_recv(self, size: int, flags: int = 0) -> Packet | None:
         """Receive a packet that is there, or None when there is none yet; otherwise as ``recv()``."""
         flags = check_flags(flags, RECV_PACKET)
-        received = self._try_receive(receive_packet, c_recv_packet, size, flags)
+        received = self._try_receive(receive_packet, size, flags)
         return None if received is None else _new(Packet, (received[0], received[1] > size))
 
     def recv_into(self, buffer: Any, flags: int = 0) -> PacketInto:
@@ -205,7 +203,7 @@ class PacketSocket(Receiving):
                 return calls.packet_length(self._handle, self._recv_flags | flags)
 
             return self._read(attempt, flags)
-        room = KEPT_SIZE
+        room = SMALL_SIZE
         while True:
             packet = self.peek(room, flags)
             if not packet.truncated:

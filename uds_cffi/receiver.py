@@ -1,22 +1,23 @@
 """Receivers: preset receives, with the memory that they fill.
 
 Rules:
-- The hot path allocates no C memory: a receiver is popped from a list for exclusive use, so that threads and signal
-  handlers that receive on the same socket have one of their own.
-- A socket keeps one receiver of at most 16 KiB, made at its first receive.  Larger ones, and those with room for
-  everything that a message can carry, come from a pool of at most 1 MiB.  The child of a fork begins without it.
+- The hot path allocates no C memory: a receiver is taken out of the pool for exclusive use, so that threads and signal
+  handlers that receive at the same time have one of their own.  It belongs to no socket: ten thousand connections that
+  one thread serves use the same memory, which stays in the processor's cache.
+- The pool keeps at most 1 MiB.  The child of a fork begins without it.
 - Whatever an exception passed through is dropped: a signal handler may have raised half-way through an update.
-- A receiver in the pool belongs to no socket, and is as it was made: whoever changed more than size, flags and the
-  number of descriptors has it restored when it goes back.
+- A receiver in the pool is as it was made: whoever changed more than ``prepare()`` does has it restored when it goes
+  back.
 """
 
 from __future__ import annotations
 
 import os
+from collections import deque
 
 from ._lib import ffi, lib
 from .address import UnixSocketAddr
-from .calls import receive_message
+from .calls import receive_packed
 from .fds import OwnedFds
 from .naming import new_name
 
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
     from ._lib import CData
     from .message import Incoming
 
-KEPT_SIZE = 16 * 1024
+# The sizes that most calls ask for; their receivers are ready at hand.
+SMALL_SIZE = 64 * 1024
 POOL_SIZE = 1024 * 1024
 # Room for 253 descriptors and, beside them, for every other kind that a kernel is known to add.
 _CONTROL_SIZE: int = lib.CMSG_SPACE(lib.UDS_SCM_MAX_FD * ffi.sizeof("int")) + 1024
-# How many receivers of KEPT_SIZE the pool holds; larger ones share what these leave of it.
-_SMALL_COUNT = 16
-_LARGE_SIZE = POOL_SIZE - _SMALL_COUNT * (KEPT_SIZE + _CONTROL_SIZE)
+# How many of them the pool holds; larger ones share what these leave of it.
+_SMALL_COUNT = 8
+_LARGE_SIZE = POOL_SIZE - _SMALL_COUNT * (SMALL_SIZE + _CONTROL_SIZE)
 
 # What read(2) and recv(2) transfer at most on Linux (MAX_RW_COUNT).
 _LARGEST = 0x7FFFF000
@@ -53,70 +55,48 @@ def check_size(size: Any) -> int:
     return size
 
 
-class _Preset:
-    """A preset receive into memory of its own."""
+class Receiver:
+    """A preset receive, with room for all that a message carries: bytes, descriptors, control messages, an address."""
 
-    __slots__ = ("c", "size", "flags", "capacity", "memory", "view")
+    __slots__ = (
+        "c",
+        "handle",
+        "token",
+        "size",
+        "flags",
+        "most",
+        "capacity",
+        "memory",
+        "view",
+        "_fds",
+        "_control",
+        "_name",
+        "_changed",
+    )
 
     view: Any
+    # The socket of the last receive; the handle's memory, not its descriptor, stays with the receiver.
+    handle: CData | None
+    # Stands for that socket and its plain flags together; None for other flags.
+    token: object
     # The very object that a caller gave, so that the next call compares identities; None before the first use.
     size: int | None
-
-    def __init__(self, size: int) -> None:
-        self.c = ffi.new(_RECEIVER)
-        self.capacity = 0
-        self.size = None
-        self.flags = 0
-        self.memory = None
-        self.view = None
-        self.reserve(size)
-
-    def reserve(self, size: int) -> None:
-        """Have memory for that many bytes."""
-        if size > self.capacity or self.view is None:
-            capacity = max(64, 1 << max(size - 1, 0).bit_length()) if size <= KEPT_SIZE else size
-            self.memory = ffi.new(_CHARS, capacity)
-            self.view = ffi.buffer(self.memory)
-            self.capacity = capacity
-            self.c.data = self.memory
-
-    def set(self, size: int, flags: int) -> None:
-        """Receive at most that many bytes with these flags from now on."""
-        if self.size != size:
-            self.reserve(size)
-            self.c.size = size
-        self.size = size
-        if self.flags != flags:
-            self.c.flags = self.flags = flags
-
-
-class Receiver(_Preset):
-    """The receiver of one socket."""
-
-    __slots__ = ("_handle",)
-
-    def __init__(self, handle: CData, size: int) -> None:
-        super().__init__(size)
-        # The handle stays alive with the receiver.
-        self._handle = handle
-        self.c.handle = handle
-
-
-class FullReceiver(_Preset):
-    """A receiver with room for all that a message can carry: descriptors, control messages, an address."""
-
-    __slots__ = ("most", "_fds", "_control", "_name", "_changed")
-
     # Owns what the next receive brings.
     _fds: OwnedFds | None
 
     def __init__(self, size: int) -> None:
-        super().__init__(size)
+        self.c = ffi.new(_RECEIVER)
+        self.capacity = 0
+        self.handle = self.token = None
+        self.size = None
+        self.flags = self.most = 0
+        self.memory = None
+        self.view = None
         self._control = ffi.new(_CHARS, _CONTROL_SIZE)
         self._name = new_name()
         self._fds = None
-        self.most = 0
         self._restore()
+        self.reserve(size)
 
     def _restore(self) -> None:
         c = self.c
@@ -125,12 +105,30 @@ class FullReceiver(_Preset):
         c.name = self._name
         self._changed = False
 
-    def prepare(self, size: int, flags: int, most: int = 0) -> None:
-        """Receive bytes, an address, and at most so many descriptors; the others are closed."""
-        self.set(size, flags)
-        if most != self.most:
-            self.c.most = most
-        self.most = most
+    def reserve(self, size: int) -> None:
+        """Have memory for that many bytes."""
+        if size > self.capacity or self.view is None:
+            capacity = max(64, 1 << max(size - 1, 0).bit_length()) if size <= SMALL_SIZE else size
+            self.memory = ffi.new(_CHARS, capacity)
+            self.view = ffi.buffer(self.memory)
+            self.capacity = capacity
+            self.c.data = self.memory
+
+    def prepare(self, handle: CData, size: int, flags: int, most: int | None = None, token: object = None) -> None:
+        """Receive at most that many bytes with these flags from now on, and, if it is said, so many descriptors."""
+        if self.handle is not handle:
+            self.c.handle = self.handle = handle
+        if self.size != size:
+            self.reserve(size)
+            self.c.size = size
+        self.size = size
+        if self.flags != flags:
+            self.c.flags = self.flags = flags
+        if most is not None:
+            if self.most != most:
+                self.c.most = most
+            self.most = most
+        self.token = token
 
     def scatter(self, into: Incoming) -> None:
         """Put the bytes into the caller's buffers instead."""
@@ -150,12 +148,17 @@ class FullReceiver(_Preset):
         self._changed = True
         self.c.control_size = min(capacity, _CONTROL_SIZE)
 
-    def receive(self, handle: CData) -> int:
-        """Receive: a packed result, as ``uds_handle_receive_message()`` returns it, or -errno."""
-        fds = self._fds
-        if fds is None:
-            fds = self._fds = OwnedFds._with_slots()
-        return receive_message(handle, self.c, fds._slots)
+    def own(self) -> None:
+        """Have an owner for the descriptors that the next receive brings."""
+        if self._fds is None:
+            self._fds = fds = OwnedFds._with_slots()
+            self.c.fds = fds._slots
+
+    def receive(self) -> int:
+        """Receive: a packed result, as ``uds_receive_packed()`` returns it, or -errno."""
+        if self._fds is None:
+            self.own()
+        return receive_packed(self.c)
 
     @property
     def control(self) -> CData:
@@ -165,6 +168,13 @@ class FullReceiver(_Preset):
     def sender(self) -> UnixSocketAddr:
         """Return the address that the last receive wrote."""
         return UnixSocketAddr._from_name(self._name)
+
+    def close_fds(self) -> None:
+        """Close what an interrupted receive has brought, and nobody will ask for."""
+        fds = self._fds
+        if fds is not None and fds._slots is not None and fds._slots.count:
+            self._fds = None
+            fds.close()
 
     def take_fds(self, result: int) -> OwnedFds:
         """Hand on the descriptors of the last receive, of which this was the result, with their owner."""
@@ -177,30 +187,48 @@ class FullReceiver(_Preset):
         return fds
 
 
-small_pool: list[FullReceiver] = []
-_large_pool: list[FullReceiver] = []
-os.register_at_fork(after_in_child=small_pool.clear)
-os.register_at_fork(after_in_child=_large_pool.clear)
+# The last one that was used is the first to be used again; the one that waited longest goes when there are too many.
+_small: deque[Receiver] = deque(maxlen=_SMALL_COUNT)
+_large: list[Receiver] = []
+os.register_at_fork(after_in_child=_small.clear)
+os.register_at_fork(after_in_child=_large.clear)
+
+# For receives of small sizes: IndexError when there is none.
+take_small = _small.pop
+give_small = _small.append
 
 
-def borrow_receiver(size: int) -> FullReceiver:
-    """Take a receiver from the pool, or make one."""
+def borrow_receiver(size: int) -> Receiver:
+    """Take a receiver out of the pool, or make one."""
     try:
-        receiver = (small_pool if size <= KEPT_SIZE else _large_pool).pop()
+        receiver = take_small() if size <= SMALL_SIZE else _large.pop()
     except IndexError:
-        return FullReceiver(size)
+        return Receiver(size)
     receiver.reserve(size)
     return receiver
 
 
-def return_receiver(receiver: FullReceiver) -> None:
+def preset(handle: CData, size: Any, flags: int, most: int | None = None, token: object = None) -> Receiver:
+    """Take a receiver out of the pool, and set it for these values."""
+    receiver = borrow_receiver(check_size(size))
+    receiver.prepare(handle, size, flags, most, token)
+    return receiver
+
+
+def adapt(receiver: Receiver, handle: CData, size: Any, flags: int, token: object) -> bool:
+    """Set a small receiver for a socket and its plain flags; False, and it is given back, if the size is not small."""
+    if receiver.size is not size and check_size(size) > SMALL_SIZE:
+        give_small(receiver)
+        return False
+    receiver.prepare(handle, size, flags, None, token)
+    return True
+
+
+def return_receiver(receiver: Receiver) -> None:
     """Put a receiver back after a receive that succeeded, or drop it when the pool has enough."""
     if receiver._changed:
         receiver._restore()
-    if receiver.capacity <= KEPT_SIZE:
-        if len(small_pool) < _SMALL_COUNT:
-            small_pool.append(receiver)
-    else:
-        room = _LARGE_SIZE - receiver.capacity - _CONTROL_SIZE
-        if room >= 0 and (not _large_pool or sum([kept.capacity + _CONTROL_SIZE for kept in _large_pool]) <= room):
-            _large_pool.append(receiver)
+    if receiver.capacity <= SMALL_SIZE:
+        give_small(receiver)
+    elif sum([kept.capacity + _CONTROL_SIZE for kept in (*_large, receiver)]) <= _LARGE_SIZE:
+        _large.append(receiver)

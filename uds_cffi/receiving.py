@@ -14,7 +14,7 @@ from .ancillary import check_ancillary
 from .calls import ANCILLARY_CUT, CUT, MSG_DONTWAIT, SCM_MAX_FD, SIZE_MASK, TRUNC_LENGTH
 from .flags import RECV_MESSAGE, check_flags
 from .message import Incoming
-from .receiver import borrow_receiver, check_size, return_receiver, small_pool
+from .receiver import Receiver, preset, return_receiver, take_small
 from .results import AncillaryTruncated, Received
 from .sending import Sending
 from .waiting import try_once
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from .ancillary import SocketAncillary
     from .fds import OwnedFds
-    from .receiver import FullReceiver
 
 
 def check_max_fds(max_fds: Any) -> int:
@@ -43,40 +42,37 @@ class Receiving(Sending):
 
     __slots__ = ()
 
-    def _receive_message(self, receiver: FullReceiver, flags: int, result: int | None = None) -> int:
+    def _receive_message(self, receiver: Receiver, flags: int, result: int | None = None) -> int:
         """Receive with a receiver of the pool, unless that was tried, and bring it to its end; the result is packed."""
-        return self._read(lambda: receiver.receive(self._handle), flags, result=result)
+        try:
+            return self._read(lambda: receiver.receive(), flags, result=result)
+        except OSError:
+            # Perhaps it is a signal handler's, which ran when descriptors had come.
+            receiver.close_fds()
+            return_receiver(receiver)
+            raise
 
     def _recv_with_fds(self, size: int, max_fds: int, flags: int) -> tuple[bytes, bool, OwnedFds]:
         """Receive bytes and descriptors, and say whether a packet was cut."""
-        wanted = self._message_flags
         if flags != 0:
             flags = check_flags(flags, RECV_MESSAGE)
-            wanted |= flags
-        try:
-            receiver = small_pool.pop() if small_pool else None
-        except IndexError:
-            # Another thread was quicker.
-            receiver = None
-        # The objects of the last call are of the right types and values.
-        if receiver is None or receiver.size is not size or receiver.most is not max_fds or receiver.flags != wanted:
-            receiver = self._preset(receiver, size, max_fds, wanted)
-        result = receiver.receive(self._handle)
+            receiver = preset(self._handle, size, self._recv_flags | flags, check_max_fds(max_fds))
+        else:
+            try:
+                receiver = take_small()
+            except IndexError:
+                receiver = Receiver(0)
+            # The objects of the last call were of the right types and values.
+            if receiver.token is not self._token or receiver.size is not size or receiver.most is not max_fds:
+                return_receiver(receiver)
+                receiver = preset(self._handle, size, self._recv_flags, check_max_fds(max_fds), self._token)
+        result = receiver.receive()
         if result < 0:
             result = self._receive_message(receiver, flags, result)
         return self._unpack(receiver, result)
 
-    def _preset(self, receiver: FullReceiver | None, size: int, max_fds: int, flags: int) -> FullReceiver:
-        """Return a receiver of the pool, perhaps this one, that is set for these values."""
-        if receiver is not None:
-            return_receiver(receiver)
-        check_max_fds(max_fds)
-        receiver = borrow_receiver(check_size(size))
-        receiver.prepare(size, flags, max_fds)
-        return receiver
-
     def _unpack(
-        self, receiver: FullReceiver, result: int, addr: UnixSocketAddr | None = None
+        self, receiver: Receiver, result: int, addr: UnixSocketAddr | None = None
     ) -> tuple[bytes, bool, OwnedFds]:
         """Return what a receive brought, and the receiver to the pool; raise when descriptors were lost."""
         data = receiver.view[: result & SIZE_MASK]
@@ -94,8 +90,8 @@ class Receiving(Sending):
     def _try_recv_with_fds(self, size: int, max_fds: int, flags: int) -> tuple[bytes, bool, OwnedFds] | None:
         """Receive bytes and descriptors if they are there; None when it would block."""
         flags = check_flags(flags, RECV_MESSAGE)
-        receiver = self._preset(None, size, max_fds, self._message_flags | flags | MSG_DONTWAIT)
-        result = try_once(lambda: receiver.receive(self._handle))
+        receiver = preset(self._handle, size, self._recv_flags | flags | MSG_DONTWAIT, check_max_fds(max_fds))
+        result = try_once(lambda: receiver.receive())
         if result is None:
             return_receiver(receiver)
             return None
@@ -108,8 +104,7 @@ class Receiving(Sending):
             How many bytes are in them, whether a packet was cut, how many would fit, and who sent them.
         """
         with Incoming(buffers) as into:
-            receiver = borrow_receiver(0)
-            receiver.prepare(0, self._message_flags | flags)
+            receiver = preset(self._handle, 0, self._recv_flags | flags, 0)
             receiver.discard_ancillary()
             receiver.scatter(into)
             result = self._receive_message(receiver, flags)
@@ -140,15 +135,15 @@ class Receiving(Sending):
         flags = check_flags(flags, RECV_MESSAGE)
         check_ancillary(ancillary)
         if isinstance(size_or_buffers, int):
-            receiver = self._preset(None, size_or_buffers, SCM_MAX_FD, self._message_flags | flags)
+            receiver = preset(self._handle, size_or_buffers, self._recv_flags | flags, SCM_MAX_FD)
             return self._receive_all(receiver, ancillary, flags, size_or_buffers, True)
         with Incoming(size_or_buffers) as into:
-            receiver = self._preset(None, 0, SCM_MAX_FD, self._message_flags | flags)
+            receiver = preset(self._handle, 0, self._recv_flags | flags, SCM_MAX_FD)
             receiver.scatter(into)
             return self._receive_all(receiver, ancillary, flags, into.size, False)
 
     def _receive_all(
-        self, receiver: FullReceiver, ancillary: SocketAncillary, flags: int, size: int, wants_data: bool
+        self, receiver: Receiver, ancillary: SocketAncillary, flags: int, size: int, wants_data: bool
     ) -> Received:
         # What it held before is gone, also when nothing comes.
         ancillary.clear()

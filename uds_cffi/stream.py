@@ -14,7 +14,7 @@ from .fds import Borrowed
 from .flags import PEEK, RECV_MESSAGE, RECV_STREAM, SEND, check_flags
 from .listener import Listener
 from .message import Outgoing, check_list, export
-from .receiver import borrow_receiver, check_size, return_receiver
+from .receiver import adapt, borrow_receiver, check_size, give_small, return_receiver, take_small
 from .receiving import Receiving
 from .streamfile import open_stream
 from .vectors import scatter, small_size
@@ -69,29 +69,25 @@ class UnixStream(Receiving):
             OSError: ConnectionResetError, BlockingIOError, TimeoutError, ...  With MSG_WAITALL a timeout after some
                 bytes returns those, and another error has them in ``partial`` (bytes).
         """
-        wanted = self._recv_flags
         if flags != 0:
             flags = _check_stream_flags(flags)
             if flags & MSG_WAITALL:
                 return self._recv_whole(size, flags)
-            wanted |= flags
-        free = self._free
+            return self._receive(receive, size, flags)[0]
         try:
-            receiver = free.pop() if free else None
+            receiver = take_small()
         except IndexError:
-            # Another thread was quicker.
-            receiver = None
-        # The size of the last call is an int within the limits; another object is looked at.
-        if receiver is None or receiver.size is not size or receiver.flags != wanted:
-            receiver = self._fit(receiver, size, wanted)
-            if receiver is None:
-                return self._receive_large(c_recv, size, wanted, flags)[0]
+            return self._receive(receive, size, 0)[0]
+        # The size of the last call was an int within the limits; another object is looked at.
+        if (receiver.token is not self._token or receiver.size is not size) and not adapt(
+            receiver, self._handle, size, self._recv_flags, self._token
+        ):
+            return self._receive(receive, size, 0)[0]
         count = receive(receiver.c)
         if count < 0:
-            count = self._finish_receiver(receiver, receive, count, flags)
+            count = self._finish_receive(receive, receiver, 0, count)
         data: bytes = receiver.view[:count]
-        if not free:
-            free.append(receiver)
+        give_small(receiver)
         return data
 
     def _recv_whole(self, size: int, flags: int, *, exactly: bool = False) -> bytes:
@@ -135,7 +131,7 @@ class UnixStream(Receiving):
     def try_recv(self, size: int, flags: int = 0) -> bytes | None:
         """Receive what is there: bytes, b"" at the end, or None when there is nothing yet; otherwise as ``recv()``."""
         flags = check_flags(flags, RECV_MESSAGE)
-        received = self._try_receive(receive, c_recv, size, flags)
+        received = self._try_receive(receive, size, flags)
         return None if received is None else received[0]
 
     def recv_into(self, buffer: Any, flags: int = 0) -> int:
