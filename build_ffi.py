@@ -37,6 +37,7 @@ CONCERNS = (
     "receive",
     "packet",
     "options",
+    "batch",
     "peer_credentials",
     "peer_groups",
     "peer_security",

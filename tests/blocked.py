@@ -120,6 +120,19 @@ def _peek(sock: Any) -> bytes:
     return data
 
 
+def _batch(sock: Any) -> bytes:
+    data: bytes
+    (data,) = sock.recv_batch(64, 8).data
+    return data
+
+
+def _batch_of_all(sock: Any) -> bytes:
+    with sock.recv_batch(64, 8, max_fds=1, addresses=True) as batch:
+        (packet,) = batch
+    data: bytes = packet.data
+    return data
+
+
 RECEIVES: dict[str, dict[str, Callable[[Any], bytes]]] = {
     "stream": {
         "recv": lambda sock: sock.recv(8),
@@ -138,6 +151,8 @@ RECEIVES: dict[str, dict[str, Callable[[Any], bytes]]] = {
         "recv_into": _into,
         "recv_vectored": _vectored,
         "recv_packet": lambda sock: sock.recv_packet(),
+        "recv_batch": _batch,
+        "recv_batch_of_all": _batch_of_all,
         "recv_fds": lambda sock: sock.recv_fds(8, 1).data,
         "recv_ancillary": _ancillary,
         "peek": _peek,
@@ -146,6 +161,8 @@ RECEIVES: dict[str, dict[str, Callable[[Any], bytes]]] = {
         "recv": lambda sock: sock.recv(8).data,
         "recv_into": _into,
         "recv_packet": lambda sock: sock.recv_packet(),
+        "recv_batch": _batch,
+        "recv_batch_of_all": _batch_of_all,
         "recv_from": lambda sock: sock.recv_from(8).data,
         "recv_fds_from": lambda sock: sock.recv_fds_from(8, 1).data,
         "recv_ancillary": _ancillary,
@@ -191,6 +208,11 @@ SENDS: dict[str, Callable[[Any], Any]] = {
     "send_fds": lambda sock: sock.send_fds(b"payload", [0]),
     "send_ancillary": _send_ancillary,
 }
+PACKET_SENDS: dict[str, Callable[[Any], Any]] = {
+    **SENDS,
+    "send_batch": lambda sock: sock.send_batch([b"pay", b"load"]),
+    "send_batch_fds": lambda sock: sock.send_batch([b"pay", b"load"], fds=[[0], None]),
+}
 STREAM_SENDS: dict[str, Callable[[Any], Any]] = {
     **SENDS,
     "sendall": lambda sock: sock.sendall(b"payload"),
@@ -201,6 +223,7 @@ SENDS_TO: dict[str, Callable[[Any, Any], Any]] = {
     "send_to": lambda sock, path: sock.send_to(b"payload", path),
     "send_vectored_to": lambda sock, path: sock.send_vectored_to([b"pay", b"load"], path),
     "send_fds_to": lambda sock, path: sock.send_fds_to(b"payload", [0], path),
+    "send_batch_to": lambda sock, path: sock.send_batch_to([b"pay", b"load"], path),
 }
 
 
@@ -231,7 +254,7 @@ def _sent(sock: Any, receiver: Any, filled: int, name: str, write: Callable[[], 
         return write()
 
     def verify(result: Any) -> None:
-        assert result == (None if name.startswith("sendall") else 7)
+        assert result == (None if name.startswith("sendall") else 2 if "batch" in name else 7)
         arrivals.drain()
         assert arrivals.data[filled:] == b"payload"
         assert arrivals.fds == (1 if "fds" in name or "ancillary" in name else 0)
@@ -244,7 +267,7 @@ def _sending(kind: str, name: str, _path: str) -> Iterator[Blocked]:
     one, two = KINDS[kind].pair()
     with one, two:
         filled = fill(lambda data: one.send(data, uds_cffi.MSG_DONTWAIT))
-        yield _sent(one, two, filled, name, lambda: STREAM_SENDS[name](one))
+        yield _sent(one, two, filled, name, lambda: {**PACKET_SENDS, **STREAM_SENDS}[name](one))
 
 
 @contextlib.contextmanager
@@ -326,7 +349,7 @@ def _table() -> Iterator[tuple[str, str, _Maker]]:
     for kind, receives in RECEIVES.items():
         for name in receives:
             yield kind, name, _receiving
-        for name in STREAM_SENDS if kind == "stream" else SENDS:
+        for name in STREAM_SENDS if kind == "stream" else PACKET_SENDS:
             yield kind, name, _sending
     for name in SENDS_TO:
         yield "datagram", name, _sending_to

@@ -74,6 +74,15 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
         yield one, two
 
 
+@pytest.fixture(params=support.TYPES[1:])
+def packet_pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
+    """Make a pair of each type that has packets; a receive that should not wait times out."""
+    one, two = request.param.pair()
+    with one, two:
+        two.set_read_timeout(support.PATIENCE)
+        yield one, two
+
+
 @pytest.fixture
 def stream() -> Iterator[tuple[uds_cffi.UnixStream, uds_cffi.UnixStream]]:
     """Make a pair of streams."""

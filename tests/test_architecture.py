@@ -45,12 +45,15 @@ LAYERS = {
     "message": 5,
     "options": 5,
     "receiver": 6,
+    "batchmemory": 6,
     "control": 6,
     "ancillary": 7,
+    "batch": 7,
     # What all sockets share, then what some share.
     "base": 7,
     "connected": 8,
     "listener": 8,
+    "batching": 9,
     "sending": 9,
     "receiving": 10,
     "packet": 11,
@@ -65,7 +68,18 @@ LAYERS = {
 }
 
 # Only these hold C memory. The package itself only re-exports `ffi` and `lib`.
-IMPORT_LIB = {"__init__", "address", "ancillary", "calls", "control", "message", "naming", "probes", "receiver"}
+IMPORT_LIB = {
+    "__init__",
+    "address",
+    "ancillary",
+    "batchmemory",
+    "calls",
+    "control",
+    "message",
+    "naming",
+    "probes",
+    "receiver",
+}
 
 # What only costs time when the package is loaded, and drags in more.
 TOO_HEAVY_TO_LOAD = {

@@ -24,6 +24,14 @@ read b'through the pipe'
     "asyncio_peer_credentials": """\
 the server knows this process: True
 """,
+    "batches": """\
+sent: 5
+received: [b'one', b'two']
+received: [b'', b'a pipe']
+in the pipe: b'through the pipe'
+received: [b'five']
+the connection has ended
+""",
     "clone_shares_queue": """\
 the original receives b'one'
 the clone receives b'two'
@@ -118,6 +126,7 @@ sendall() says how much it sent: True
 
 NEEDS = {
     "asyncio_peer_credentials": "peer_credentials",
+    "batches": "seqpacket",
     "clone_shares_queue": "seqpacket",
     "connect_path_and_abstract": "abstract_addresses",
     "packets_keep_boundaries": "seqpacket",

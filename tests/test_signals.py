@@ -30,6 +30,8 @@ WAYS = (
     "datagram-recv_packet",
     "datagram-recv_from",
     "datagram-send_to",
+    "datagram-send_batch",
+    "seqpacket-recv_batch",
     "stream-accept",
     "stream-accept_adopted",
     "stream-connect",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import census
 import pytest
-from blocked import LISTENERS, MARKS, RECEIVES, STREAM_SENDS, Interruption
+from blocked import LISTENERS, MARKS, PACKET_SENDS, RECEIVES, STREAM_SENDS, Interruption
 
 import uds_cffi
 from uds_cffi import OwnedFd, SocketAncillary, UnixListener, UnixSeqpacketConn, UnixStream
@@ -152,7 +152,9 @@ def test_receive_from_a_stream(name):
     exchange(UnixStream, lambda _, two: receive(two), one_descriptor)
 
 
-@pytest.mark.parametrize("name", ["recv", "recv_vectored", "recv_packet", "recv_fds"])
+@pytest.mark.parametrize(
+    "name", ["recv", "recv_vectored", "recv_packet", "recv_fds", "recv_batch", "recv_batch_of_all"]
+)
 @pytest.mark.parametrize("kind", [pytest.param(UnixSeqpacketConn, marks=MARKS["seqpacket"])])
 def test_receive_a_packet(kind, name):
     """Receives of a packet, with a descriptor beside it."""
@@ -163,6 +165,13 @@ def test_receive_a_packet(kind, name):
 def test_send(name):
     """Sends, which have sent all or nothing of such a short message."""
     exchange(UnixStream, lambda one, _: STREAM_SENDS[name](one), lambda _: None)
+
+
+@pytest.mark.parametrize("name", ["send_batch", "send_batch_fds"])
+@pytest.mark.parametrize("kind", [pytest.param(UnixSeqpacketConn, marks=MARKS["seqpacket"])])
+def test_send_packets(kind, name):
+    """Batches, of which some packets may have gone; what goes beside them stays the sender's."""
+    exchange(kind, lambda one, _: PACKET_SENDS[name](one), lambda _: None)
 
 
 # --- What makes descriptors ---------------------------------------------------------------------

@@ -12,6 +12,7 @@ from __future__ import annotations
 from ._lib import ffi, lib
 from .address import UnixSocketAddr
 from .ancillary import SocketAncillary
+from .batch import BatchPacket, PacketBatch
 from .calls import (
     MSG_CMSG_CLOEXEC,
     MSG_CTRUNC,
@@ -75,6 +76,7 @@ __all__ = [
     "AddressError",
     "AddressTypeError",
     "AncillaryTruncated",
+    "BatchPacket",
     "ConnCredentials",
     "Credentials",
     "Feature",
@@ -84,6 +86,7 @@ __all__ = [
     "OwnedFd",
     "OwnedFds",
     "Packet",
+    "PacketBatch",
     "PacketFds",
     "PacketFdsFrom",
     "PacketFrom",

@@ -11,8 +11,7 @@ from .fds import Borrowed
 from .flags import PEEK, RECV_MESSAGE, RECV_PACKET, SEND, check_flags
 from .message import Outgoing, export
 from .packet import PacketSocket
-from .receiver import preset, return_receiver
-from .receiving import check_max_fds
+from .receiver import check_max_fds, preset, return_receiver
 from .results import PacketFdsFrom, PacketFrom, PacketIntoFrom
 
 TYPE_CHECKING = False
@@ -145,6 +144,25 @@ class UnixDatagram(PacketSocket):
         target = UnixSocketAddr._coerce(addr)._peer()
         with naming.named(target):
             return self._send_ancillary(buffers, ancillary, flags, target)
+
+    def send_batch_to(
+        self, packets: Iterable[Any], addrs: Any, flags: int = 0, *, fds: Any = None, credentials: Any = None
+    ) -> int:
+        """Send several packets to one address, or each to its own, in one call; otherwise as ``send_batch()``.
+
+        Args:
+            packets, flags, fds, credentials: as for ``send_batch()``.
+            addrs: an address, or a list or tuple of them, as long as packets.
+
+        Returns:
+            How many packets went (int).
+
+        Raises:
+            ValueError: another number of addresses than of packets; nothing was sent.
+            AddressError: an address cannot be one, or is unnamed; nothing was sent.
+            OSError: with the address of the first packet, which did not go, as for ``send_to()``.
+        """
+        return self._send_batch(packets, flags, fds, credentials, addrs)
 
     def recv_from(self, size: int, flags: int = 0) -> PacketFrom:
         """Receive one packet and its sender's address (recvfrom(2)); otherwise as ``recv()``.

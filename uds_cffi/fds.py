@@ -69,6 +69,13 @@ class OwnedFds(Closing):
             self._slots = new_fds()
         return self
 
+    def _arrived(self) -> int:
+        """Count what a receive has put into the slots, and return it."""
+        slots = self._slots
+        if slots is not None:
+            self._count = int(slots.count)
+        return self._count
+
     def _share(self, first: int, count: int) -> OwnedFds:
         """Return the owner of some of the descriptors: this object when it is all of them."""
         if first == 0 and count == self._count:

@@ -9,6 +9,7 @@ import errno
 from functools import partial
 
 from . import calls
+from .batching import Batching
 from .calls import (
     MSG_DONTWAIT,
     MSG_PEEK,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _new = tuple.__new__
 
 
-class PacketSocket(Receiving):
+class PacketSocket(Batching, Receiving):
     """Base of the sockets that send and receive packets.
 
     ``recv``, ``recv_into``, ``recv_vectored``, ``recv_packet`` and ``peek`` discard ancillary data, descriptors

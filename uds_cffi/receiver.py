@@ -40,6 +40,8 @@ _LARGE_SIZE = POOL_SIZE - _SMALL_COUNT * (SMALL_SIZE + _CONTROL_SIZE)
 # What read(2) and recv(2) transfer at most on Linux (MAX_RW_COUNT).
 _LARGEST = 0x7FFFF000
 
+_MOST_FDS: int = lib.UDS_SCM_MAX_FD
+
 _RECEIVER = ffi.typeof("struct uds_receiver *")
 _CHARS = ffi.typeof("char[]")
 
@@ -53,6 +55,15 @@ def check_size(size: Any) -> int:
     if size > _LARGEST:
         raise ValueError(f"a size of {size} bytes is above the {_LARGEST} that one call can transfer")
     return size
+
+
+def check_max_fds(max_fds: Any) -> int:
+    """Return how many descriptors a caller wants, or raise TypeError or ValueError."""
+    if type(max_fds) is not int:
+        raise TypeError(f"max_fds is an int, not {type(max_fds).__name__}")
+    if not 0 <= max_fds <= _MOST_FDS:
+        raise ValueError(f"max_fds {max_fds} is not within 0 to {_MOST_FDS}")
+    return max_fds
 
 
 class Receiver:

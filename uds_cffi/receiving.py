@@ -14,7 +14,7 @@ from .ancillary import check_ancillary
 from .calls import ANCILLARY_CUT, CUT, MSG_DONTWAIT, SCM_MAX_FD, SIZE_MASK, TRUNC_LENGTH
 from .flags import RECV_MESSAGE, check_flags
 from .message import Incoming
-from .receiver import Receiver, preset, return_receiver, take_small
+from .receiver import Receiver, check_max_fds, preset, return_receiver, take_small
 from .results import AncillaryTruncated, Received
 from .sending import Sending
 from .waiting import try_once
@@ -26,15 +26,6 @@ if TYPE_CHECKING:
 
     from .ancillary import SocketAncillary
     from .fds import OwnedFds
-
-
-def check_max_fds(max_fds: Any) -> int:
-    """Return how many descriptors a caller wants, or raise TypeError or ValueError."""
-    if type(max_fds) is not int:
-        raise TypeError(f"max_fds is an int, not {type(max_fds).__name__}")
-    if not 0 <= max_fds <= SCM_MAX_FD:
-        raise ValueError(f"max_fds {max_fds} is not within 0 to {SCM_MAX_FD}")
-    return max_fds
 
 
 class Receiving(Sending):

@@ -5,6 +5,7 @@ Rule: nothing is lost silently.  What takes several calls reports how far it got
 
 from __future__ import annotations
 
+from .batching import Unbatched
 from .calls import IOV_MAX, MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, SOCK_STREAM, from_buffer, receive, writable
 from .calls import recv as c_recv
 from .calls import send as c_send
@@ -41,7 +42,7 @@ def _would_wait(problem: OSError) -> bool:
     return isinstance(problem, (BlockingIOError, TimeoutError))
 
 
-class UnixStream(Receiving):
+class UnixStream(Unbatched, Receiving):
     """A stream socket that is connected (unix(7), SOCK_STREAM).
 
     Made by ``connect``, ``pair``, ``UnixListener.accept``, ``from_fd``, ``from_stdlib`` and ``borrow``; a context

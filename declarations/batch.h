@@ -1,0 +1,58 @@
+/* Batches: many packets for one call.  Each packet is still a system call of its own. */
+
+/* What is known of one received packet beside its bytes. */
+struct uds_batch_packet {
+    int truncated;
+    int fds;
+    int surplus;
+    int cut;
+    int has_credentials;
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+    size_t name;
+    ...;
+};
+
+struct uds_batch {
+    void *data;
+    size_t room;
+    size_t size;
+    int count;
+    int flags;
+    int connection;
+    int whole;
+    int credentials;
+    unsigned int *lengths;
+    struct uds_batch_packet *packets;
+    struct uds_fds *fds;
+    int most;
+    unsigned char *names;
+    int ended;
+    int error;
+    int plain;
+    int each;
+    ...;
+};
+
+int uds_batch_receive(struct uds_handle *handle, struct uds_batch *batch);
+
+struct uds_outgoing_batch {
+    struct uds_handle *handle;
+    const void *data;
+    const void *lengths;
+    int count;
+    int flags;
+    int *fds;
+    struct uds_handle **owners;
+    const int *fd_counts;
+    const struct ucred *credentials;
+    const int *with_credentials;
+    const struct sockaddr_un **addresses;
+    const socklen_t *address_lengths;
+    ...;
+};
+
+int uds_handle_send_batch(struct uds_handle *handle, const void *data, const void *lengths, int first, int count,
+                          int flags);
+int uds_batch_send(struct uds_outgoing_batch *batch, int first);

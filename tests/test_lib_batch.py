@@ -1,0 +1,201 @@
+"""The batches of the compiled module: what each function does, and how it fails."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+
+import pytest
+import support
+
+from uds_cffi import ffi, lib
+
+NULL = ffi.NULL
+KINDS = [lib.SOCK_DGRAM, pytest.param(lib.SOCK_SEQPACKET, marks=support.needs("seqpacket"))]
+
+
+def new_handle():
+    return ffi.new("struct uds_handle *")
+
+
+@pytest.fixture(params=KINDS)
+def ends(request):
+    one, two = new_handle(), new_handle()
+    assert lib.uds_handle_socketpair(one, two, request.param, 1) == 0
+    yield one, two
+    lib.uds_handle_close(one)
+    lib.uds_handle_close(two)
+
+
+def packed(packets):
+    return b"".join(packets), struct.pack(f"{len(packets)}L", *map(len, packets)), len(packets)
+
+
+def send(handle, packets, first=0, flags=0):
+    data, lengths, count = packed(packets)
+    return lib.uds_handle_send_batch(handle, data, lengths, first, count, flags)
+
+
+class Memory:
+    """Room for a batch."""
+
+    def __init__(self, count, size, room=None):
+        self.c = c = ffi.new("struct uds_batch *")
+        room = count * size if room is None else room
+        self.data = ffi.new("char[]", max(room, 1))
+        self.lengths = ffi.new("unsigned int[]", count)
+        self.packets = ffi.new("struct uds_batch_packet[]", count)
+        self.names = ffi.new("unsigned char[]", count * ffi.sizeof("struct uds_name"))
+        self.fds = ffi.new("struct uds_fds *")
+        c.data, c.lengths, c.packets = self.data, self.lengths, self.packets
+        c.room, c.size, c.count = room, size, count
+
+    def receive(self, handle):
+        return lib.uds_batch_receive(handle, self.c)
+
+    def taken(self, count):
+        view, begin, found = bytes(ffi.buffer(self.data)), 0, []
+        for length in ffi.unpack(self.lengths, count):
+            found.append(view[begin : begin + length])
+            begin += length
+        return found
+
+
+def test_send_and_receive(ends):
+    """Packets arrive in order; sending may begin behind some, and what comes is told."""
+    one, two = ends
+    memory = Memory(4, 8)
+    assert memory.receive(two) == -errno.EAGAIN
+    assert send(one, [b"a", b"bb", b"ccc"]) == 3
+    assert memory.receive(two) == 3
+    assert memory.taken(3) == [b"a", b"bb", b"ccc"]
+    assert (memory.c.plain, memory.c.each, memory.c.ended, memory.c.error) == (1, -1, 0, 0)
+    assert send(one, [b"aa", b"bb", b"cc"], first=1) == 2
+    assert memory.receive(two) == 2
+    assert memory.taken(2) == [b"bb", b"cc"]
+    assert memory.c.each == 2
+    assert send(one, [b"a"], first=1) == 0
+
+
+def test_receive_stops_at_its_limits(ends):
+    """Neither count nor room is passed; what was cut is marked."""
+    one, two = ends
+    send(one, [b"abcdef"] * 6)
+    memory = Memory(9, 4, room=11)
+    assert memory.receive(two) == 2
+    assert memory.taken(2) == [b"abcd"] * 2
+    assert [memory.packets[place].truncated for place in range(2)] == [1, 1]
+    assert memory.c.plain == 0
+    assert Memory(1, 100).receive(two) == 1
+    nothing = Memory(9, 0)
+    assert nothing.receive(two) == 3
+    assert nothing.receive(two) == -errno.EAGAIN
+
+
+def test_empty_handles_are_refused(ends):
+    """A handle that is empty or closed is -EBADF in each function, and nothing is sent."""
+    one, two = ends
+    empty = new_handle()
+    assert Memory(1, 1).receive(empty) == -errno.EBADF
+    assert send(empty, [b"a"]) == -errno.EBADF
+    data, lengths, count = packed([b"a", b"b"])
+    batch = ffi.new("struct uds_outgoing_batch *")
+    keep = [ffi.from_buffer(data), ffi.from_buffer(lengths), ffi.new("int[]", [1, 1]), ffi.new("int[]", [0, 0])]
+    batch.data, batch.lengths, batch.count, batch.handle = keep[0], keep[1], count, empty
+    assert lib.uds_batch_send(batch, 0) == -errno.EBADF
+    # The second descriptor comes from a handle that is empty; the first one's is left again.
+    owner = new_handle()
+    assert lib.uds_handle_adopt(owner, os.dup(0), 0) == 0
+    owners = ffi.new("struct uds_handle *[]", [owner, empty])
+    batch.handle, batch.fd_counts, batch.fds, batch.owners = one, keep[2], keep[3], owners
+    assert lib.uds_batch_send(batch, 0) == -errno.EBADF
+    assert lib.uds_batch_send(batch, 1) == -errno.EBADF
+    assert lib.uds_handle_users(owner) == 0
+    assert Memory(1, 1).receive(two) == -errno.EAGAIN
+    owners[1] = NULL
+    assert lib.uds_batch_send(batch, 0) == 2
+    assert lib.uds_handle_users(owner) == 0
+    assert lib.uds_handle_close(owner) == 0
+    assert Memory(9, 1).receive(two) == 2
+
+
+def test_error_behind_packets_is_left_to_the_next_call(ends):
+    """What went is returned; the error is, when nothing went."""
+    one, _ = ends
+    large = b"x" * 10**7
+    assert send(one, [b"a", b"b", large]) == 2
+    assert send(one, [b"a", b"b", large], first=2) == -errno.EMSGSIZE
+    data, lengths, count = packed([b"a", large])
+    batch = ffi.new("struct uds_outgoing_batch *")
+    memory = (ffi.from_buffer(data), ffi.from_buffer(lengths))
+    batch.handle, batch.count = one, count
+    batch.data, batch.lengths = memory
+    assert lib.uds_batch_send(batch, 0) == 1
+    assert lib.uds_batch_send(batch, 1) == -errno.EMSGSIZE
+
+
+def test_more_descriptors_than_a_message_carries(ends):
+    """A packet with more than 253 descriptors does not fit, and is -EINVAL."""
+    one, two = ends
+    data, lengths, count = packed([b"a"])
+    batch = ffi.new("struct uds_outgoing_batch *")
+    keep = [ffi.from_buffer(data), ffi.from_buffer(lengths), ffi.new("int[]", [600]), ffi.new("int[]", 600)]
+    batch.handle, batch.count = one, count
+    batch.data, batch.lengths, batch.fd_counts, batch.fds = keep
+    assert lib.uds_batch_send(batch, 0) == -errno.EINVAL
+    assert Memory(1, 1).receive(two) == -errno.EAGAIN
+
+
+def test_descriptors_without_slots_are_closed(ends):
+    """Descriptors that nobody wants are closed and counted, and none is left open."""
+    one, two = ends
+    assert lib.uds_handle_send_fds(one, b"a", 1, 0, NULL, 0, [0, 0], NULL, 2) == 1
+    memory = Memory(2, 1)
+    memory.c.whole = 1
+    assert memory.receive(two) == 1
+    assert (memory.packets[0].surplus, memory.packets[0].fds, memory.packets[0].cut) == (2, 0, 0)
+    assert memory.c.plain == 0
+    assert lib.uds_handle_send_fds(one, b"a", 1, 0, NULL, 0, [0, 0], NULL, 2) == 1
+    memory.c.fds, memory.c.most, memory.c.names = memory.fds, 1, memory.names
+    assert memory.receive(two) == 1
+    assert (memory.packets[0].surplus, memory.packets[0].fds) == (1, 1)
+    assert lib.uds_fds_close(memory.fds, 0) == 1
+
+
+@support.needs("seqpacket")
+def test_end_is_reported_once_it_is_found():
+    """0 is the end; it stands behind packets too."""
+    one, two = new_handle(), new_handle()
+    assert lib.uds_handle_socketpair(one, two, lib.SOCK_SEQPACKET, 1) == 0
+    memory = Memory(4, 8)
+    memory.c.connection = 1
+    send(one, [b"a", b"b"])
+    lib.uds_handle_close(one)
+    assert memory.receive(two) == 2
+    assert (memory.c.ended, memory.c.plain) == (1, 0)
+    assert memory.receive(two) == 0
+    assert memory.c.ended == 1
+    assert send(two, [b"a"]) == -errno.EPIPE
+    lib.uds_handle_close(two)
+
+
+@support.lacks("packet_end")
+def test_length_0_is_the_end_where_the_system_cannot_tell():
+    """Without the feature an empty packet of a connection is its end, unless something came with it."""
+    one, two = new_handle(), new_handle()
+    assert lib.uds_handle_socketpair(one, two, lib.SOCK_DGRAM, 1) == 0
+    memory = Memory(4, 8)
+    memory.c.connection = 1
+    send(one, [b"a", b"", b"b"])
+    assert memory.receive(two) == 1
+    assert memory.c.ended == 1
+    assert memory.receive(two) == 1
+    assert (memory.taken(1), memory.c.ended) == ([b"b"], 0)
+    memory.c.whole, memory.c.fds, memory.c.most = 1, memory.fds, 2
+    assert lib.uds_handle_send_fds(one, b"", 0, 0, NULL, 0, [0, 0], NULL, 2) == 0
+    assert memory.receive(two) == 1
+    assert (memory.packets[0].fds, memory.c.ended) == (2, 0)
+    assert lib.uds_fds_close(memory.fds, 0) == 2
+    lib.uds_handle_close(one)
+    lib.uds_handle_close(two)

@@ -1,0 +1,254 @@
+"""Sending and receiving many packets in one call.
+
+Rules:
+- Whatever can be refused is refused before the first packet goes.
+- What happened is reported exactly: after a packet has gone or come, the call returns, and an error behind it is met
+  by the next call (sending), or is in the batch (receiving).
+"""
+
+from __future__ import annotations
+
+import errno
+
+from . import calls, features
+from .address import UnixSocketAddr
+from .batch import PacketBatch
+from .batchmemory import (
+    MAX_COUNT,
+    OutgoingBatch,
+    borrow_batch,
+    pack_packets,
+    receive_batch,
+    return_batch,
+)
+from .batchmemory import send_batch as c_send_batch
+from .calls import MSG_DONTWAIT, MSG_PEEK, POLLIN
+from .connected import Connected
+from .errors import error
+from .flags import RECV_BATCH, SEND, check_flags
+from .receiver import SMALL_SIZE, check_max_fds, check_size
+from .waiting import deadline_of, now, remaining
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, NoReturn
+
+    from .batchmemory import IncomingBatch
+
+
+_NO_PACKETS = (
+    "a stream has no packets that a batch could be made of: UnixSeqpacketConn and UnixDatagram have; "
+    "FramedStream sends messages over a stream, many in one system call"
+)
+
+
+def _refuse_count(count: Any) -> NoReturn:
+    if type(count) is not int:
+        raise TypeError(f"a number of packets is an int, not {type(count).__name__}")
+    raise ValueError(f"a batch is of 1 to {MAX_COUNT} packets, not {count}")
+
+
+def _check_receive_flags(flags: Any) -> int:
+    if isinstance(flags, int) and flags & MSG_PEEK:
+        raise ValueError("MSG_PEEK is not for a batch: each peek sees the first packet again; peek() shows it")
+    return check_flags(flags, RECV_BATCH)
+
+
+def _targets(addrs: Any, count: int) -> list[UnixSocketAddr]:
+    """Return an address for each packet."""
+    if not isinstance(addrs, (list, tuple)):
+        return [UnixSocketAddr._coerce(addrs)._peer()] * count
+    if len(addrs) != count:
+        raise ValueError(f"{len(addrs)} addresses for {count} packets")
+    return [UnixSocketAddr._coerce(addr)._peer() for addr in addrs]
+
+
+class Batching(Connected):
+    """Packet sockets, able to send and receive batches."""
+
+    __slots__ = ()
+
+    _connection_ends: bool
+
+    def send_batch(self, packets: Iterable[Any], flags: int = 0, *, fds: Any = None, credentials: Any = None) -> int:
+        """Send several packets, one after the other, in one call (send(2) for each, sendmsg(2) with what goes beside).
+
+        It waits until all went, for the write timeout in all.  Everything that can be checked is checked before the
+        first packet goes.
+
+        Args:
+            packets: an iterable of contiguous bytes-like objects; an empty one is an empty packet.
+            flags: MSG_DONTWAIT, MSG_EOR (int).
+            fds: None, or a sequence as long as packets of None or an iterable of up to 253 descriptors, ints and
+                objects with ``fileno()``; they stay the caller's, and may be closed as soon as this returns.
+            credentials: None, or a sequence as long as packets of None or a Credentials.
+
+        Returns:
+            How many packets went (int), the first ones: all of them, or fewer when an error, a timeout, or that it
+            would block, ended it; the next call with the others meets that again.
+
+        Raises:
+            TypeError, ValueError, BufferError: bad arguments; nothing was sent.
+            FeatureUnavailable: "credentials", this build has none per message; nothing was sent.
+            OSError: nothing was sent, and what the first packet met: as for ``send_fds()``.
+        """
+        if fds is not None or credentials is not None:
+            return self._send_batch(packets, flags, fds, credentials, None)
+        if flags != 0:
+            flags = check_flags(flags, SEND)
+        packed = count, data, lengths = pack_packets(packets)
+        sent = c_send_batch(self._handle, data, lengths, 0, count, self._send_flags | flags)
+        return count if sent == count and sent else self._send_packed(packed, flags, None, None, sent)
+
+    def _send_batch(self, packets: Iterable[Any], flags: int, fds: Any, credentials: Any, addrs: Any) -> int:
+        flags = check_flags(flags, SEND)
+        packed = pack_packets(packets)
+        targets = None if addrs is None else _targets(addrs, packed[0])
+        outgoing = OutgoingBatch(self._handle, packed, fds, credentials, targets)
+        return self._send_packed(packed, flags, outgoing, targets, None)
+
+    def _send_packed(
+        self,
+        packed: tuple[int, bytes, bytes],
+        flags: int,
+        outgoing: OutgoingBatch | None,
+        targets: list[UnixSocketAddr] | None,
+        result: int | None,
+    ) -> int:
+        """Send until all went or an error comes, unless ``result`` is what a first attempt has returned."""
+        count, data, lengths = packed
+        if not count:
+            self._check_open()
+            return 0
+        sent = 0
+
+        def attempt() -> int:
+            if outgoing is None:
+                return c_send_batch(self._handle, data, lengths, sent, count, self._send_flags | flags)
+            return outgoing.attempt(sent, self._send_flags | flags)
+
+        deadline = deadline_of(self._write_timeout)
+        try:
+            while True:
+                sent += self._write(attempt, flags, deadline, result)
+                if sent == count:
+                    return count
+                if deadline is not None:
+                    remaining(deadline)
+                result = None
+        except OSError as problem:
+            if sent:
+                # The next call meets it again.
+                return sent
+            if targets is not None and problem.filename is None:
+                problem.filename = str(targets[0])
+            raise
+
+    def recv_batch(
+        self,
+        count: int,
+        size: int,
+        flags: int = 0,
+        *,
+        max_fds: int = 0,
+        credentials: bool = False,
+        addresses: bool = False,
+    ) -> PacketBatch:
+        """Receive several packets in one call (recv(2) for each, recvmsg(2) when more than bytes is asked for).
+
+        It waits for the first packet only, and takes what is there then.
+
+        Args:
+            count: at most how many packets, 1 to 1024 (int).
+            size: at most how many bytes of each; the rest of a packet is gone, and the packet says so (int).
+            flags: MSG_DONTWAIT, MSG_TRUNC, MSG_CMSG_CLOEXEC (int); the last two change nothing.
+            max_fds: how many descriptors are wanted of each packet, 0 to 253 (int); the others are closed, and
+                counted.
+            credentials: whether the senders' credentials are wanted (bool); they come when
+                ``options.pass_credentials`` is on.
+            addresses: whether the senders' addresses are wanted (bool).
+
+        Returns:
+            A PacketBatch: at least one packet, or none exactly at the end of the connection.  There may be fewer than
+            ``count`` although more are queued: a batch holds ``size`` or 256 KiB, whichever is more, and 253
+            descriptors, and ends before a packet for which there might not be room.  Without ``max_fds``,
+            ``credentials`` and ``addresses`` ancillary data is discarded, descriptors included, as recv(2) does.
+
+        Raises:
+            TypeError, ValueError: bad arguments; the kernel was not asked.  A peek sees only the first packet, so
+                MSG_PEEK is one.
+            FeatureUnavailable: "credentials", this build has none per message.
+            OSError: before the first packet: ConnectionResetError, BlockingIOError, TimeoutError, ...; behind one it is
+                in the batch.
+        """
+        if flags != 0:
+            flags = _check_receive_flags(flags)
+        if type(count) is not int or not 1 <= count <= MAX_COUNT:
+            _refuse_count(count)
+        if type(size) is not int or not 0 <= size <= SMALL_SIZE:
+            check_size(size)
+        if max_fds != 0:
+            check_max_fds(max_fds)
+        if credentials:
+            features.require("credentials")
+        incoming = borrow_batch()
+        incoming.prepare((count, size, flags, self._connection_ends, max_fds, bool(credentials), bool(addresses)))
+        c = incoming.c
+        taken = receive_batch(self._handle, c)
+        if taken < 0:
+            taken = self._finish_batch(incoming, taken, flags)
+        data = incoming.data(taken) if taken else []
+        if taken and c.plain:
+            batch = PacketBatch(data, False, None)
+        else:
+            batch = PacketBatch(
+                data,
+                taken == 0 or c.ended != 0,
+                error(c.error) if c.error else None,
+                incoming.records(taken),
+                incoming.names(taken),
+                incoming.take_fds(),
+            )
+        return_batch(incoming)
+        return batch
+
+    def _finish_batch(self, incoming: IncomingBatch, taken: int, flags: int) -> int:
+        """Bring a receive that failed at first to its end; after an error of the kernel the memory is kept too."""
+        timeout, deadline = self._read_timeout, None
+
+        def attempt() -> int:
+            return receive_batch(self._handle, incoming.c)
+
+        try:
+            if timeout is None and taken == -errno.EAGAIN and not flags & MSG_DONTWAIT:
+                # No attempt blocks in the kernel, so its own timeout is kept here.
+                microseconds = calls.get_timeout(self._handle, calls.SO_RCVTIMEO)
+                if microseconds:
+                    deadline = now() + microseconds / 1e6
+            return self._finish(taken, attempt, flags, deadline, timeout, POLLIN, kernel_timeout=0, end=0)
+        except OSError:
+            return_batch(incoming)
+            raise
+
+
+class Unbatched:
+    """What has no packets, and says so."""
+
+    __slots__ = ()
+
+    def send_batch(self, *arguments: object, **keywords: object) -> NoReturn:
+        """Refuse: a stream has no packets.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(_NO_PACKETS)
+
+    def recv_batch(self, *arguments: object, **keywords: object) -> NoReturn:
+        """Refuse: a stream has no packets.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(_NO_PACKETS)

@@ -1,0 +1,320 @@
+"""The memory of batches: what a receive fills, and what a send points to.
+
+Rules:
+- A receive of a batch allocates no C memory: it uses memory that is popped from a pool for exclusive use.  The pool
+  holds at most 1 MiB, the child of a fork begins without it, and what an exception passed through is dropped.
+- Received packets lie one behind the other, so a batch has room for at least one packet of the size asked for, and for
+  all of them when that is at most 256 KiB.
+- A packet to send is copied before the first one goes: nobody can change it meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from io import BytesIO
+
+from . import features
+from ._lib import ffi, lib
+from .address import UnixSocketAddr
+from .calls import NULL, readable
+from .credentials import Credentials
+from .fds import Borrowed, OwnedFds
+from .message import check_list
+from .naming import new_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from ._lib import CData
+
+# UIO_MAXIOV, which is what Linux takes at once in recvmmsg(2) too.
+MAX_COUNT = 1024
+POOL_SIZE = 1024 * 1024
+_ROOM = 256 * 1024
+
+_BATCH = ffi.typeof("struct uds_batch *")
+_OUTGOING = ffi.typeof("struct uds_outgoing_batch *")
+_CHARS = ffi.typeof("char[]")
+_NAMES = ffi.typeof("unsigned char[]")
+_LENGTHS = ffi.typeof("unsigned int[]")
+_PACKETS = ffi.typeof("struct uds_batch_packet[]")
+_PACKET_SIZE = ffi.sizeof("struct uds_batch_packet")
+_NAME_SIZE = ffi.sizeof("struct uds_name")
+
+receive_batch = lib.uds_batch_receive
+send_batch = lib.uds_handle_send_batch
+_unpack = ffi.unpack
+
+# How packets of one length are taken apart, by their number and length.
+_splitters: dict[tuple[int, int], Callable[[Any], tuple[bytes, ...]]] = {}
+_SPLITTERS = 256
+_FEW = 4
+
+
+class IncomingBatch:
+    """A preset receive of a batch, with the memory that it fills."""
+
+    __slots__ = (
+        *("c", "kept", "_preset", "_fds", "_room", "_count"),
+        *("_memory", "_view", "_lengths", "_packets", "_names"),
+    )
+
+    # How many bytes it keeps.
+    kept: int
+    _preset: tuple[Any, ...]
+    _fds: OwnedFds | None
+    _memory: CData | None
+    _view: Any
+    _lengths: CData
+    _packets: CData
+    _names: CData | None
+
+    def __init__(self) -> None:
+        self.c = ffi.new(_BATCH)
+        self._preset = ()
+        self._fds = None
+        # How much there is of each kind of memory.
+        self.kept = self._room = self._count = 0
+        self._memory = self._view = self._lengths = self._packets = self._names = None
+
+    def prepare(self, preset: tuple[int, int, int, bool, int, bool, bool]) -> None:
+        """Receive in this way the next time.
+
+        ``preset`` is how many packets, of what size, with which flags; whether it is a connection; and what is wanted
+        beside bytes: how many descriptors, whether credentials, whether addresses.
+        """
+        if preset != self._preset:
+            self._set(*preset)
+            self._preset = preset
+
+    def _set(
+        self, count: int, size: int, flags: int, connection: bool, max_fds: int, credentials: bool, addresses: bool
+    ) -> None:
+        c = self.c
+        room = min(count * size, max(size, _ROOM))
+        self._reserve(room, count, addresses)
+        c.room, c.size, c.count, c.flags = room, size, count, flags
+        c.connection, c.credentials = connection, credentials
+        c.whole = bool(max_fds or credentials or addresses)
+        c.names = self._names if addresses else NULL
+        c.most = max_fds
+        if max_fds and self._fds is None:
+            self._own()
+        c.fds = self._fds._slots if max_fds and self._fds is not None else NULL
+
+    def _own(self) -> None:
+        self._fds = OwnedFds._with_slots()
+        self.c.fds = self._fds._slots
+
+    def _reserve(self, room: int, count: int, addresses: bool) -> None:
+        if self._memory is None or room > self._room:
+            self._room = max(64, 1 << max(room - 1, 0).bit_length()) if room <= _ROOM else room
+            self._memory = ffi.new(_CHARS, self._room)
+            self._view = ffi.buffer(self._memory)
+            self.c.data = self._memory
+        if count > self._count:
+            self._count = 1 << (count - 1).bit_length()
+            self._lengths = ffi.new(_LENGTHS, self._count)
+            self._packets = ffi.new(_PACKETS, self._count)
+            self.c.lengths, self.c.packets = self._lengths, self._packets
+            self._names = None
+        if addresses and self._names is None:
+            self._names = ffi.new(_NAMES, self._count * _NAME_SIZE)
+        names = self._count * _NAME_SIZE if self._names is not None else 0
+        self.kept = self._room + self._count * (_PACKET_SIZE + ffi.sizeof("int")) + names
+
+    def data(self, count: int) -> list[bytes]:
+        """Return the bytes of the packets of the last receive."""
+        each = self.c.each
+        if each < 0 or count < _FEW:
+            lengths = _unpack(self._lengths, count)
+            return list(map(BytesIO(self._view[: sum(lengths)]).read, lengths))
+        # Packets of one length are common, and this is the fastest way there is.
+        try:
+            return list(_splitters[count, each](self._view))
+        except KeyError:
+            if len(_splitters) >= _SPLITTERS:
+                _splitters.clear()
+            split = _splitters[count, each] = struct.Struct(f"{each}s" * count).unpack_from
+            return list(split(self._view))
+
+    def records(self, count: int) -> CData | None:
+        """Return what is known of the packets beside their bytes; None without a packet."""
+        if not count:
+            return None
+        records = ffi.new(_PACKETS, count)
+        ffi.memmove(records, self._packets, count * _PACKET_SIZE)
+        return records
+
+    def names(self, count: int) -> bytes | None:
+        """Return the senders' names, one behind the other; None when they were not asked for, or without a packet."""
+        if not count or self.c.names == NULL:
+            return None
+        return bytes(ffi.buffer(self._names)[: self._packets[count - 1].name])
+
+    def take_fds(self) -> OwnedFds | None:
+        """Hand on the descriptors of the last receive with the object that already owns them; None for none."""
+        fds = self._fds
+        if fds is None or not fds._arrived():
+            return None
+        self._own()
+        return fds
+
+    def release(self) -> None:
+        """Let go of descriptors that an interrupted receive has left, and nobody will ask for."""
+        fds = self._fds
+        if fds is not None and fds._arrived():
+            fds.close()
+            self._own()
+
+
+_pool: list[IncomingBatch] = []
+os.register_at_fork(after_in_child=_pool.clear)
+
+
+def borrow_batch() -> IncomingBatch:
+    """Take memory from the pool, or make some."""
+    try:
+        return _pool.pop()
+    except IndexError:
+        return IncomingBatch()
+
+
+def return_batch(batch: IncomingBatch) -> None:
+    """Put memory back after a receive that has ended in order, or drop it when the pool has enough."""
+    batch.release()
+    if (sum([one.kept for one in _pool]) if _pool else 0) + batch.kept <= POOL_SIZE:
+        _pool.append(batch)
+
+
+def address_of(name: bytes) -> UnixSocketAddr:
+    """Read a name that the kernel wrote."""
+    room = new_name()
+    ffi.memmove(room.bytes, name, len(name))
+    room.length = len(name)
+    return UnixSocketAddr._from_name(room)
+
+
+# --- Sending ------------------------------------------------------------------------------------
+
+_packers: dict[int, Callable[..., bytes]] = {}
+
+
+def _pack_lengths(lengths: list[int]) -> bytes:
+    """Return lengths as an array of ``unsigned long``."""
+    count = len(lengths)
+    try:
+        return _packers[count](*lengths)
+    except KeyError:
+        packer = struct.Struct(f"{count}L").pack
+        if count <= MAX_COUNT:
+            _packers[count] = packer
+        return packer(*lengths)
+
+
+def _bytes_of(item: Any, place: int) -> bytes:
+    if type(item) is bytes:
+        return item
+    try:
+        with readable(item) as memory:
+            return bytes(ffi.buffer(memory))
+    except (TypeError, BufferError) as problem:
+        raise type(problem)(f"packet {place} is {type(item).__name__}: {problem}") from None
+
+
+def pack_packets(packets: Iterable[Any]) -> tuple[int, bytes, bytes]:
+    """Return how many packets there are, all of their bytes, and their lengths as C reads them."""
+    if type(packets) is not list:
+        check_list(packets)
+    items = tuple(packets)
+    # The type is looked at because PyPy joins what is not contiguous, and because len() counts bytes of bytes only.
+    lengths = [len(item) for item in items if type(item) is bytes]
+    if len(lengths) != len(items):
+        items = tuple([_bytes_of(item, place) for place, item in enumerate(items)])
+        lengths = [len(item) for item in items]
+    return len(items), b"".join(items), _pack_lengths(lengths)
+
+
+def _parallel(name: str, values: Any, count: int) -> list[Any]:
+    """Return what a caller passes beside the packets, one for each."""
+    if isinstance(values, (str, bytes, bytearray, memoryview)) or not (
+        hasattr(type(values), "__len__") and hasattr(type(values), "__getitem__")
+    ):
+        raise TypeError(f"{name} is a sequence as long as packets, not {type(values).__name__}")
+    if len(values) != count:
+        raise ValueError(f"{len(values)} items of {name} for {count} packets")
+    return list(values)
+
+
+class OutgoingBatch:
+    """A batch with descriptors, credentials or addresses, and all that it points to."""
+
+    __slots__ = ("_c", "_keep")
+
+    def __init__(
+        self,
+        handle: CData,
+        packed: tuple[int, bytes, bytes],
+        fds: Any = None,
+        credentials: Any = None,
+        addresses: list[UnixSocketAddr] | None = None,
+    ) -> None:
+        count, data, lengths = packed
+        self._c = c = ffi.new(_OUTGOING)
+        memory = (ffi.from_buffer(data), ffi.from_buffer(lengths))
+        c.handle, c.count = handle, count
+        c.data, c.lengths = memory
+        self._keep: list[Any] = [handle, memory]
+        if fds is not None:
+            self._add_fds(_parallel("fds", fds, count))
+        if credentials is not None:
+            self._add_credentials(_parallel("credentials", credentials, count))
+        if addresses is not None:
+            self._add_addresses(addresses)
+
+    def _new(self, ctype: str, values: list[Any]) -> CData:
+        memory = ffi.new(ctype, values)
+        self._keep.append(memory)
+        return memory
+
+    def _add_fds(self, sets: list[Any]) -> None:
+        borrowed = [Borrowed(() if fds is None else fds) for fds in sets]
+        numbers: list[int] = []
+        owners: list[CData] = []
+        owned = False
+        for one in borrowed:
+            numbers += one.numbers
+            owners += one.owners or [NULL] * len(one.numbers)
+            owned = owned or one.owners is not None
+        self._keep.append(borrowed)
+        c = self._c
+        c.fds = self._new("int[]", numbers)
+        c.fd_counts = self._new("int[]", [len(one.numbers) for one in borrowed])
+        if owned:
+            c.owners = self._new("struct uds_handle *[]", owners)
+
+    def _add_credentials(self, values: list[Any]) -> None:
+        for place, one in enumerate(values):
+            if one is not None and not isinstance(one, Credentials):
+                raise TypeError(f"credentials {place} is a Credentials or None, not {type(one).__name__}")
+        if any(one is not None for one in values):
+            features.require("credentials")
+            c = self._c
+            c.credentials = self._new(
+                "struct ucred[]", [(0, 0, 0) if one is None else (one.pid, one.uid, one.gid) for one in values]
+            )
+            c.with_credentials = self._new("int[]", [one is not None for one in values])
+
+    def _add_addresses(self, addresses: list[UnixSocketAddr]) -> None:
+        raw = [address._raw() for address in addresses]
+        self._keep.append(raw)
+        self._c.addresses = self._new("struct sockaddr_un *[]", [sockaddr for sockaddr, _ in raw])
+        self._c.address_lengths = self._new("socklen_t[]", [length for _, length in raw])
+
+    def attempt(self, first: int, flags: int) -> int:
+        """Send packets from the first on; returns how many went, or -errno when none did."""
+        self._c.flags = flags
+        return lib.uds_batch_send(self._c, first)
