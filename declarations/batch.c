@@ -165,7 +165,7 @@ UDS_FUNCTION ssize_t uds_batch_receive_whole(struct uds_handle *handle, struct u
 }
 
 /* Receives what is there.  Returns how many packets came; 0 at the end of the connection; -errno when none came. */
-UDS_FUNCTION int uds_batch_receive(struct uds_handle *handle, struct uds_batch *batch)
+UDS_FUNCTION int uds_handle_receive_batch(struct uds_handle *handle, struct uds_batch *batch)
 {
     size_t used = 0, names = 0;
     ssize_t queued = 0;

@@ -35,7 +35,7 @@ struct uds_batch {
     ...;
 };
 
-int uds_batch_receive(struct uds_handle *handle, struct uds_batch *batch);
+int uds_handle_receive_batch(struct uds_handle *handle, struct uds_batch *batch);
 
 struct uds_outgoing_batch {
     struct uds_handle *handle;

@@ -52,7 +52,7 @@ class Memory:
         c.room, c.size, c.count = room, size, count
 
     def receive(self, handle):
-        return lib.uds_batch_receive(handle, self.c)
+        return lib.uds_handle_receive_batch(handle, self.c)
 
     def taken(self, count):
         view, begin, found = bytes(ffi.buffer(self.data)), 0, []

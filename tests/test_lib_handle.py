@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 
 import pytest
 import support
@@ -68,6 +69,8 @@ CALLS = {
     "uds_handle_sendmsg": (ffi.new("struct msghdr *"), 0),
     "uds_handle_send_fds": (b"x", 1, 0, NULL, 0, [0], NULL, 1),
     "uds_handle_send_numbers": (b"x", 1, 0, [0], 1),
+    "uds_handle_send_batch": (b"x", struct.pack("L", 1), 0, 1, 0),
+    "uds_handle_receive_batch": (ffi.new("struct uds_batch *"),),
     "uds_handle_wait": (lib.POLLIN, 0),
 }
 # What does not fail: the answer for a handle that has no number.
