@@ -35,6 +35,8 @@ CONCERNS = (
     "credentials",
     "send",
     "receive",
+    "frames",
+    "frames_send",
     "packet",
     "options",
     "batch",

@@ -128,13 +128,11 @@ UDS_FUNCTION void uds_close_run(int first, int count)
         close(first + index);
 }
 
-/* Closes whatever is left of the message and ends its generation: the slots may then be used for another one.
-   Returns how many were closed, or -EBADF when the generation had ended before, so exactly one caller may reuse. */
-UDS_FUNCTION int uds_fds_close(struct uds_fds *fds, unsigned int generation)
+/* Closes whatever is left of the message and returns how many those were. */
+UDS_FUNCTION int uds_fds_clear(struct uds_fds *fds, unsigned int generation)
 {
     int index, first = 0, run = 0, closed = 0;
     int used = uds_fds_count(fds, generation);
-    unsigned int ended = generation;
 
     for (index = 0; index < used; index++) {
         int fd = uds_slot_take(fds, generation, index);
@@ -152,6 +150,16 @@ UDS_FUNCTION int uds_fds_close(struct uds_fds *fds, unsigned int generation)
     }
     if (run > 0)
         uds_close_run(first, run);
+    return closed;
+}
+
+/* The same, and ends the generation: the slots may then be used for another message.  -EBADF when it had ended before,
+   so exactly one caller may reuse them. */
+UDS_FUNCTION int uds_fds_close(struct uds_fds *fds, unsigned int generation)
+{
+    unsigned int ended = generation;
+    int closed = uds_fds_clear(fds, generation);
+
     if (!__atomic_compare_exchange_n(&fds->generation, &ended, generation + 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         return -EBADF;
     __atomic_store_n(&fds->count, 0, __ATOMIC_SEQ_CST);

@@ -24,6 +24,7 @@ import uds_cffi
 LAYERS = {
     # What C offers, and what needs nothing.
     "_lib": 0,
+    "cut": 1,
     "errors": 1,
     "vectors": 1,
     "streamfile": 1,
@@ -46,6 +47,8 @@ LAYERS = {
     "options": 5,
     "receiver": 6,
     "batchmemory": 6,
+    "frames": 6,
+    "framesending": 7,
     "control": 6,
     "ancillary": 7,
     "batch": 7,
@@ -61,10 +64,11 @@ LAYERS = {
     "datagram": 12,
     "seqpacket": 12,
     "stream": 12,
-    "__init__": 13,
-    "demo": 14,
-    "report": 14,
-    "__main__": 15,
+    "framed": 13,
+    "__init__": 14,
+    "demo": 15,
+    "report": 15,
+    "__main__": 16,
 }
 
 # Only these hold C memory. The package itself only re-exports `ffi` and `lib`.
@@ -75,6 +79,7 @@ IMPORT_LIB = {
     "batchmemory",
     "calls",
     "control",
+    "frames",
     "message",
     "naming",
     "probes",

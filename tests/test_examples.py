@@ -44,6 +44,12 @@ path address: the server received b'Hello!'
 abstract address: the server received b'Hello!'
   the client is connected to what it asked for: True
 """,
+    "framed_messages": """\
+5 bytes, files of []
+0 bytes, files of []
+6 bytes, files of [1000]
+100000 bytes, files of []
+""",
     "listen_backlog": """\
 3 connections wait; for the next one connect() would block
 connect() with a timeout waits for a place, in vain

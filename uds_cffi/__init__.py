@@ -39,12 +39,14 @@ from .errors import (
     AddressError,
     AddressTypeError,
     FeatureUnavailable,
+    FrameError,
     IncompleteReadError,
     UdsError,
 )
 from .fd import OwnedFd
 from .fds import OwnedFds
 from .features import Feature, features
+from .framed import FramedStream, MessageFds
 from .options import Options
 from .results import (
     AncillaryTruncated,
@@ -81,7 +83,10 @@ __all__ = [
     "Credentials",
     "Feature",
     "FeatureUnavailable",
+    "FrameError",
+    "FramedStream",
     "IncompleteReadError",
+    "MessageFds",
     "Options",
     "OwnedFd",
     "OwnedFds",

@@ -63,6 +63,26 @@ class IncompleteReadError(UdsError, EOFError):
         return type(self), (self.partial, self.expected)
 
 
+class FrameError(UdsError, ValueError):
+    """What cannot be a framed message: too long to be sent, or sent by a peer that does not keep to the wire format.
+
+    Attributes:
+        length: the length of the message, or None when it is not about a length.
+        limit: the ``max_size`` of the FramedStream.
+    """
+
+    length: int | None
+    limit: int
+
+    def __init__(self, text: str, length: int | None, limit: int) -> None:
+        super().__init__(text)
+        self.length = length
+        self.limit = limit
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.args[0], self.length, self.limit)
+
+
 def error(code: int, address: object = None) -> OSError:
     """Make the exception for a kernel error; Python picks the ``OSError`` subclass by the code."""
     # strerror() says "Connection timed out", also of a connection that is well.

@@ -1,0 +1,385 @@
+/* Framed messages on a stream, each a 4-byte big-endian length and that many bytes: receiving.
+
+   Rules:
+   - What has arrived is in the reader when a call returns.  Python may be interrupted by an exception between any two
+     calls, and the next call goes on from there.
+   - What a result speaks of stays in memory until Python has said that it was delivered.  A new result has a new
+     number, so that whoever reads an old one finds out.
+   - One call at a time: a second one is -EBUSY.
+   - Descriptors belong to the last message that begins in the bytes they came with: the kernel ends a receive behind
+     the send that carried them, and such a send begins at its message's first byte and holds no other message. */
+#ifndef UDS_FRAMES_C
+#define UDS_FRAMES_C
+#include "receive.c"
+
+#define UDS_FRAME_HEADER 4u
+/* How many messages one result speaks of at most. */
+#define UDS_FRAMES_MOST 1024
+/* Python has to give memory of reader->needed bytes first. */
+#define UDS_FRAMES_ROOM (-1000000)
+/* The kind of a result, in its lowest bits: messages; messages, of which some have descriptors; one message that lost
+   some; nothing that could be a message. */
+#define UDS_FRAMES_PLAIN 0
+#define UDS_FRAMES_FDS 1
+#define UDS_FRAMES_LOST 2
+#define UDS_FRAMES_BROKEN 3
+
+/* The descriptors of one message.  There are two: while the message with the first waits for its end, the next one
+   may come.  A third cannot, because with that end the first message is complete and is delivered. */
+struct uds_frame_set {
+    struct uds_fds *fds; /* where they are, or NULL: they are closed */
+    int held;            /* whether they belong to a message in memory */
+    size_t at;           /* where that begins */
+    int index;           /* which message of the last result that is, or -1 */
+    int surplus;         /* how many were closed here */
+    int cut;             /* whether the kernel dropped some */
+    int64_t serial;
+};
+
+struct uds_frame_reader {
+    struct uds_handle *handle;
+    uint32_t limit; /* the longest message */
+    int max_fds;
+    int flags;
+    char *data;
+    size_t size;
+    size_t base;    /* the size to come back to after a large message */
+    int64_t memory; /* which memory data is, as Python counts */
+    size_t begin;   /* the bytes that were not delivered */
+    size_t end;
+    size_t parsed;  /* behind the messages of the last result */
+    size_t needed;
+    int64_t result; /* the last result: its number times 4, and its kind */
+    int64_t delivered;
+    int count;
+    uint32_t first; /* where the messages of the result begin, one behind the other, and where they end */
+    uint32_t last;
+    uint32_t length; /* of the message that is not there whole, as its header says */
+    int stray;       /* descriptors came where no message begins */
+    int64_t serial;
+    unsigned int busy;
+    struct uds_frame_set sets[2];
+    uint32_t starts[UDS_FRAMES_MOST];
+    uint32_t lengths[UDS_FRAMES_MOST];
+    union {
+        struct cmsghdr aligned;
+        char bytes[CMSG_SPACE(UDS_SCM_MAX_FD * sizeof(int)) + 1024];
+    } control;
+};
+
+UDS_FUNCTION uint32_t uds_frame_length(const char *header)
+{
+    const unsigned char *byte = (const unsigned char *)header;
+    return (uint32_t)byte[0] << 24 | (uint32_t)byte[1] << 16 | (uint32_t)byte[2] << 8 | byte[3];
+}
+
+UDS_FUNCTION char *uds_frame_begin(char *into, uint32_t length)
+{
+    into[0] = (char)(length >> 24);
+    into[1] = (char)(length >> 16);
+    into[2] = (char)(length >> 8);
+    into[3] = (char)length;
+    return into + UDS_FRAME_HEADER;
+}
+
+/* A call that another thread of the parent process was in does not exist in the child of a fork. */
+UDS_FUNCTION int uds_frames_enter(unsigned int *busy)
+{
+    unsigned int mine = uds_generation | 1u, old = __atomic_load_n(busy, __ATOMIC_SEQ_CST);
+    do {
+        if (old == mine)
+            return -EBUSY;
+    } while (!__atomic_compare_exchange_n(busy, &old, mine, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    return 0;
+}
+
+UDS_FUNCTION void uds_frames_leave(unsigned int *busy)
+{
+    __atomic_store_n(busy, 0u, __ATOMIC_SEQ_CST);
+}
+
+UDS_FUNCTION void uds_frame_set_empty(struct uds_frame_set *set)
+{
+    if (set->fds != NULL) {
+        uds_fds_clear(set->fds, set->fds->generation);
+        set->fds->count = 0;
+    }
+    set->held = 0;
+}
+
+/* Moves what is in memory to the begin of another or of the same. */
+UDS_FUNCTION void uds_frames_shift(struct uds_frame_reader *reader, char *to)
+{
+    int place;
+    memmove(to, reader->data + reader->begin, reader->end - reader->begin);
+    for (place = 0; place < 2; place++)
+        if (reader->sets[place].held)
+            reader->sets[place].at -= reader->begin;
+    reader->end -= reader->begin;
+    reader->begin = reader->parsed = 0;
+}
+
+/* Forgets the messages that Python has delivered. */
+UDS_FUNCTION void uds_frames_drop(struct uds_frame_reader *reader)
+{
+    int place;
+    reader->count = 0;
+    reader->begin = reader->parsed;
+    for (place = 0; place < 2; place++)
+        if (reader->sets[place].held && reader->sets[place].at < reader->begin)
+            uds_frame_set_empty(&reader->sets[place]);
+    if (reader->begin == reader->end)
+        reader->begin = reader->end = reader->parsed = 0;
+}
+
+UDS_FUNCTION int64_t uds_frames_number(struct uds_frame_reader *reader, int kind)
+{
+    reader->result = ((reader->result >> 2) + 1) * 4 + kind;
+    return reader->result;
+}
+
+/* Moves the messages of a result together, so that their headers are gone.  The last one, perhaps large, stays. */
+UDS_FUNCTION void uds_frames_strip(struct uds_frame_reader *reader)
+{
+    size_t to = reader->parsed;
+    int index;
+    reader->last = (uint32_t)to;
+    for (index = reader->count - 1; index >= 0; index--) {
+        to -= reader->lengths[index];
+        if (to != reader->starts[index])
+            memmove(reader->data + to, reader->data + reader->starts[index], reader->lengths[index]);
+        reader->starts[index] = (uint32_t)to;
+    }
+    reader->first = (uint32_t)to;
+}
+
+/* The reverse of it, for messages that were not delivered. */
+UDS_FUNCTION void uds_frames_unstrip(struct uds_frame_reader *reader)
+{
+    char *to = reader->data + reader->begin;
+    int index;
+    for (index = 0; index < reader->count; index++) {
+        to = uds_frame_begin(to, reader->lengths[index]);
+        memmove(to, reader->data + reader->starts[index], reader->lengths[index]);
+        to += reader->lengths[index];
+    }
+    reader->count = 0;
+}
+
+/* Finds the whole messages and returns a result, or 0 when there are none. */
+UDS_FUNCTION int64_t uds_frames_parse(struct uds_frame_reader *reader, int most)
+{
+    size_t at = reader->begin;
+    int count = 0, kind = UDS_FRAMES_PLAIN, place;
+
+    reader->count = 0;
+    reader->sets[0].index = reader->sets[1].index = -1;
+    while (count < most && kind != UDS_FRAMES_LOST && reader->end - at >= UDS_FRAME_HEADER) {
+        uint32_t length = uds_frame_length(reader->data + at);
+        int lost = 0;
+        if (length > reader->limit) {
+            if (count > 0)
+                break;
+            uds_frame_set_empty(&reader->sets[0]);
+            uds_frame_set_empty(&reader->sets[1]);
+            reader->length = length;
+            return uds_frames_number(reader, UDS_FRAMES_BROKEN);
+        }
+        if (reader->end - at - UDS_FRAME_HEADER < length)
+            break;
+        for (place = 0; place < 2; place++) {
+            struct uds_frame_set *set = &reader->sets[place];
+            if (!set->held || set->at != at)
+                continue;
+            lost = set->surplus > 0 || set->cut;
+            /* It is reported alone. */
+            if (lost && count > 0)
+                break;
+            set->index = count;
+            kind = lost ? UDS_FRAMES_LOST : UDS_FRAMES_FDS;
+        }
+        if (lost && count > 0)
+            break;
+        reader->starts[count] = (uint32_t)(at + UDS_FRAME_HEADER);
+        reader->lengths[count++] = length;
+        at += UDS_FRAME_HEADER + length;
+    }
+    if (count == 0) {
+        if (!reader->stray)
+            return 0;
+        uds_frame_set_empty(&reader->sets[0]);
+        uds_frame_set_empty(&reader->sets[1]);
+        return uds_frames_number(reader, UDS_FRAMES_BROKEN);
+    }
+    reader->count = count;
+    reader->parsed = at;
+    uds_frames_strip(reader);
+    return uds_frames_number(reader, kind);
+}
+
+/* Makes room for more of the message that is not there whole: 0, or UDS_FRAMES_ROOM.  Memory grows to no more than
+   twice of what has arrived. */
+UDS_FUNCTION int uds_frames_make_room(struct uds_frame_reader *reader)
+{
+    size_t have = reader->end - reader->begin, whole = UDS_FRAME_HEADER;
+
+    reader->length = 0;
+    if (have >= UDS_FRAME_HEADER) {
+        reader->length = uds_frame_length(reader->data + reader->begin);
+        whole += reader->length;
+    }
+    if (reader->size > reader->base && whole <= reader->base) {
+        reader->needed = reader->base;
+        return UDS_FRAMES_ROOM;
+    }
+    if (reader->begin > 0 && (reader->begin + whole > reader->size || reader->size - reader->end < reader->size / 2))
+        uds_frames_shift(reader, reader->data);
+    if (reader->end < reader->size)
+        return 0;
+    reader->needed = whole < 2 * reader->size ? whole : 2 * reader->size;
+    return UDS_FRAMES_ROOM;
+}
+
+/* Gives the descriptors of the bytes behind old_end to their message. */
+UDS_FUNCTION void uds_frames_attribute(struct uds_frame_reader *reader, struct uds_frame_set *set, size_t old_end)
+{
+    size_t at = reader->begin;
+    int begins = 0;
+
+    while (at < reader->end) {
+        uint32_t length;
+        if (at >= old_end) {
+            begins = 1;
+            set->at = at;
+        }
+        if (reader->end - at < UDS_FRAME_HEADER)
+            break;
+        length = uds_frame_length(reader->data + at);
+        if (length > reader->limit)
+            break;
+        at += UDS_FRAME_HEADER + length;
+    }
+    if (begins) {
+        set->held = 1;
+        set->serial = ++reader->serial;
+        return;
+    }
+    reader->stray = 1;
+    uds_frame_set_empty(set);
+}
+
+UDS_FUNCTION ssize_t uds_frames_take_in(struct uds_frame_reader *reader, int fd)
+{
+    struct uds_frame_set *set = &reader->sets[reader->sets[0].held ? 1 : 0];
+    struct msghdr message;
+    struct iovec iov;
+    ssize_t result;
+    size_t old_end = reader->end;
+    int flags = reader->flags;
+
+    memset(&message, 0, sizeof message);
+    iov.iov_base = reader->data + reader->end;
+    iov.iov_len = reader->size - reader->end;
+    message.msg_iov = &iov;
+    message.msg_iovlen = 1;
+    message.msg_control = reader->control.bytes;
+    message.msg_controllen = sizeof reader->control.bytes;
+#if UDS_HAS_ATOMIC_CLOEXEC
+    flags |= MSG_CMSG_CLOEXEC;
+#endif
+    result = uds_recvmsg(fd, &message, flags);
+    if (result < 0)
+        return result;
+    reader->end += (size_t)result;
+    set->surplus = uds_control_claim(reader->control.bytes, (size_t)message.msg_controllen, set->fds,
+                                     reader->max_fds);
+    set->cut = (message.msg_flags & MSG_CTRUNC) != 0;
+    if ((set->fds != NULL && set->fds->count > 0) || set->surplus > 0 || set->cut)
+        uds_frames_attribute(reader, set, old_end);
+    return result;
+}
+
+/* A result; 0 at the end of the connection; UDS_FRAMES_ROOM; -EBUSY; another -errno.  Messages that were not delivered
+   come again, before anything is received. */
+UDS_FUNCTION int64_t uds_frames_receive(struct uds_frame_reader *reader, int most)
+{
+    int64_t result;
+    int fd = uds_handle_enter(reader->handle);
+
+    if (fd < 0)
+        return fd;
+    result = uds_frames_enter(&reader->busy);
+    if (result == 0) {
+        if (reader->delivered == reader->result)
+            uds_frames_drop(reader);
+        else
+            uds_frames_unstrip(reader);
+        for (;;) {
+            result = uds_frames_parse(reader, most);
+            if (result != 0)
+                break;
+            result = uds_frames_make_room(reader);
+            if (result != 0)
+                break;
+            result = uds_frames_take_in(reader, fd);
+            if (result <= 0)
+                break;
+        }
+        uds_frames_leave(&reader->busy);
+    }
+    uds_handle_leave(reader->handle);
+    return result;
+}
+
+UDS_FUNCTION int64_t uds_frames_receive_all(struct uds_frame_reader *reader)
+{
+    return uds_frames_receive(reader, UDS_FRAMES_MOST);
+}
+
+UDS_FUNCTION int64_t uds_frames_receive_one(struct uds_frame_reader *reader)
+{
+    return uds_frames_receive(reader, 1);
+}
+
+/* Goes on in other memory, which then has this number, unless somebody else was quicker: -EBUSY. */
+UDS_FUNCTION int uds_frames_move(struct uds_frame_reader *reader, int64_t memory, char *data, size_t size,
+                                 int64_t number)
+{
+    int result = uds_frames_enter(&reader->busy);
+    if (result < 0)
+        return result;
+    if (reader->memory != memory) {
+        result = -EBUSY;
+    } else if (reader->end - reader->begin > size) {
+        result = -ENOBUFS;
+    } else {
+        uds_frames_shift(reader, data);
+        reader->data = data;
+        reader->size = size;
+        reader->memory = number;
+    }
+    uds_frames_leave(&reader->busy);
+    return result;
+}
+
+/* Moves descriptors into slots that are empty.  What was moved before stays there. */
+UDS_FUNCTION int uds_frames_take(struct uds_frame_reader *reader, int place, struct uds_fds *into)
+{
+    struct uds_fds *from;
+    int result;
+    if (place < 0 || place > 1)
+        return -EINVAL;
+    result = uds_frames_enter(&reader->busy);
+    if (result < 0)
+        return result;
+    from = reader->sets[place].fds;
+    if (from != NULL && from->count > 0) {
+        result = uds_fds_move(from, from->generation, 0, from->count, into);
+        if (result == 0)
+            from->count = 0;
+    }
+    uds_frames_leave(&reader->busy);
+    return result;
+}
+
+#endif

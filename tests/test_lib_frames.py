@@ -1,0 +1,212 @@
+"""The C of framed messages, called directly: each function fails where it should, and does nothing then."""
+
+from __future__ import annotations
+
+import errno
+import struct
+
+import pytest
+
+from uds_cffi import UnixStream, ffi, lib
+
+ROOM = 64
+
+
+@pytest.fixture
+def reader(stream):
+    """Make a reader of 64 bytes for messages of up to 100."""
+    memory = ffi.new("char[]", ROOM)
+    handle = stream[1]._handle
+    c = ffi.new(
+        "struct uds_frame_reader *", {"handle": handle, "limit": 100, "data": memory, "size": ROOM, "base": ROOM}
+    )
+    yield c, stream[0]
+    assert memory != ffi.NULL
+
+
+@pytest.fixture
+def writer(stream):
+    """Make a writer of 64 bytes for messages of up to 100."""
+    memory = ffi.new("char[]", ROOM)
+    handle = stream[0]._handle
+    c = ffi.new("struct uds_frame_writer *", {"handle": handle, "limit": 100, "wire": memory, "size": ROOM})
+    yield c, stream[1]
+    assert memory != ffi.NULL
+
+
+def wire(*messages):
+    return b"".join(struct.pack("!I", len(message)) + message for message in messages)
+
+
+def lengths(*sizes):
+    return struct.pack(f"={len(sizes)}I", *sizes)
+
+
+# --- Reading ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["uds_frames_receive_all", "uds_frames_receive_one"])
+def test_receive_reports_the_kernel_and_the_end(reader, name):
+    """Nothing there is -EAGAIN, the end is 0, and a closed handle is -EBADF."""
+    c, peer = reader
+    receive = getattr(lib, name)
+    c.flags = lib.MSG_DONTWAIT
+    assert receive(c) == -errno.EAGAIN
+    peer.close()
+    assert receive(c) == 0
+    lib.uds_handle_close(c.handle)
+    assert receive(c) == -errno.EBADF
+
+
+def test_result_comes_again_until_it_was_delivered(reader):
+    """The same messages come with a new number each time, one or all, until Python says which it has delivered."""
+    c, peer = reader
+    peer.send(wire(b"one", b"", b"three"))
+    first = lib.uds_frames_receive_all(c)
+    assert (c.count, ffi.buffer(c.data)[:] and ffi.unpack(c.data + c.first, c.last - c.first)) == (3, b"onethree")
+    second = lib.uds_frames_receive_one(c)
+    assert second > first > 0
+    assert (c.count, ffi.unpack(c.data + c.first, c.last - c.first)) == (1, b"one")
+    c.delivered = first
+    third = lib.uds_frames_receive_all(c)
+    assert c.count == 3
+    c.delivered = third
+    c.flags = lib.MSG_DONTWAIT
+    assert lib.uds_frames_receive_all(c) == -errno.EAGAIN
+
+
+def test_room_is_asked_for_and_given(reader):
+    """A message that does not fit asks for at most twice the memory, and goes on in what it is given."""
+    c, peer = reader
+    peer.send(wire(b"x" * 100))
+    assert lib.uds_frames_receive_all(c) == lib.UDS_FRAMES_ROOM
+    assert c.needed == 104
+    small, large = ffi.new("char[]", 32), ffi.new("char[]", 104)
+    assert lib.uds_frames_move(c, 0, small, 32, 1) == -errno.ENOBUFS
+    assert lib.uds_frames_move(c, 7, large, 104, 1) == -errno.EBUSY
+    assert lib.uds_frames_move(c, 0, large, 104, 1) == 0
+    assert (c.memory, c.size) == (1, 104)
+    result = lib.uds_frames_receive_all(c)
+    assert result > 0
+    assert ffi.unpack(c.data + c.first, c.last - c.first) == b"x" * 100
+    c.delivered = result
+    assert lib.uds_frames_receive_all(c) == lib.UDS_FRAMES_ROOM
+    assert c.needed == ROOM
+
+
+def test_take_checks_its_place(reader):
+    """There are two sets of descriptors, and an empty one gives nothing."""
+    c, _ = reader
+    into = ffi.new("struct uds_fds *")
+    assert lib.uds_frames_take(c, -1, into) == -errno.EINVAL
+    assert lib.uds_frames_take(c, 2, into) == -errno.EINVAL
+    assert lib.uds_frames_take(c, 0, into) == 0
+    assert into.count == 0
+
+
+def test_take_needs_empty_slots(reader, number):
+    """Descriptors are not put among others."""
+    c, peer = reader
+    slots, into = ffi.new("struct uds_fds *"), ffi.new("struct uds_fds *")
+    c.sets[0].fds, c.max_fds = slots, 1
+    peer.send_fds(wire(b"x"), [number])
+    result = lib.uds_frames_receive_all(c)
+    assert result & 3 == lib.UDS_FRAMES_FDS
+    full = UnixStream.pair()
+    assert lib.uds_fds_adopt(into, full[0].detach()) == 0
+    assert lib.uds_frames_take(c, 0, into) == -errno.EBUSY
+    assert lib.uds_fds_close(into, 0) == 1
+    assert lib.uds_fds_close(slots, 0) == 1
+    full[1].close()
+
+
+# --- Writing ------------------------------------------------------------------------------------
+
+
+def test_put_refuses_what_cannot_be(writer):
+    """Lengths that are not those of the data, are above the limit, or do not fit; then nothing is there to send."""
+    c, peer = writer
+    ticket = lib.uds_frames_claim(c)
+
+    def put(data, *sizes, large=b""):
+        pointer = ffi.from_buffer(large)
+        return lib.uds_frames_put(c, ticket, data, len(data), lengths(*sizes), len(sizes), pointer, len(large))
+
+    assert put(b"abc", 1, 1) == -errno.EINVAL
+    assert put(b"abc", 2, 2) == -errno.EINVAL
+    assert put(b"x" * 101, 101) == -errno.EMSGSIZE
+    assert put(b"", large=b"x" * 101) == -errno.EMSGSIZE
+    assert put(b"x" * 61, 61) == -errno.ENOBUFS
+    assert put(b"", *[0] * 17) == -errno.ENOBUFS
+    assert lib.uds_frames_send(c, b"abc", 3, lengths(1), 1) == -errno.EINVAL
+    assert lib.uds_frames_pending(c) == 0
+    ticket = lib.uds_frames_claim(c)
+    assert lib.uds_frames_push(c, ticket) == 0
+    assert put(b"abc", 3, large=b"y" * 100) == 4 + 3 + 4 + 100
+    # What is there must go first.
+    assert put(b"abc", 3) == -errno.EBUSY
+    assert lib.uds_frames_push(c, ticket) == 0
+    assert peer.recv(200) == wire(b"abc", b"y" * 100)
+
+
+def test_old_ticket_is_refused(writer):
+    """After a newer ticket was drawn every function that takes one refuses the old one."""
+    c, _ = writer
+    old = lib.uds_frames_claim(c)
+    new = lib.uds_frames_claim(c)
+    assert new == old + 2
+    memory = ffi.new("char[]", 10)
+    empty = lengths()
+    for result in (
+        lib.uds_frames_put(c, old, b"", 0, empty, 0, ffi.NULL, 0),
+        lib.uds_frames_push(c, old),
+        lib.uds_frames_push_fds(c, old, [0], ffi.NULL, 1),
+        lib.uds_frames_settle(c, old),
+        lib.uds_frames_keep(c, old, memory, 10),
+    ):
+        assert result == -errno.EBUSY
+
+
+def test_push_reports_the_kernel(writer):
+    """A closed handle is -EBADF, a peer that is gone -EPIPE, and the message has not begun to go."""
+    c, peer = writer
+    peer.close()
+    ticket = lib.uds_frames_send(c, b"x", 1, lengths(1), 1)
+    assert ticket > 0
+    # What the send met is reported by the push, which has not sent again.
+    assert lib.uds_frames_push(c, ticket) == -errno.EPIPE
+    assert lib.uds_frames_push(c, ticket) == -errno.EPIPE
+    assert lib.uds_frames_push_fds(c, ticket, [0], ffi.NULL, 1) == -errno.EPIPE
+    assert lib.uds_frames_settle(c, ticket) == 0
+    assert lib.uds_frames_pending(c) == 0
+    ticket = lib.uds_frames_claim(c)
+    lib.uds_handle_close(c.handle)
+    assert lib.uds_frames_put(c, ticket, b"x", 1, lengths(1), 1, ffi.NULL, 0) == 5
+    assert lib.uds_frames_push(c, ticket) == -errno.EBADF
+
+
+def test_descriptors_go_with_a_first_byte_only(writer):
+    """Without a byte, or behind the first, descriptors are refused."""
+    c, peer = writer
+    ticket = lib.uds_frames_claim(c)
+    assert lib.uds_frames_push_fds(c, ticket, [0], ffi.NULL, 1) == -errno.EINVAL
+    lib.uds_frames_put(c, ticket, b"x", 1, lengths(1), 1, ffi.NULL, 0)
+    assert lib.uds_frames_push_fds(c, ticket, [0], ffi.NULL, 1) == 0
+    assert lib.uds_frames_push_fds(c, ticket, [0], ffi.NULL, 1) == -errno.EINVAL
+    data, fds = peer.recv_fds(100, 10)
+    with fds:
+        assert (data, len(fds)) == (wire(b"x"), 1)
+
+
+def test_keep_needs_room(writer):
+    """The rest of a large message is copied when it fits."""
+    c, _ = writer
+    ticket = lib.uds_frames_claim(c)
+    large = ffi.new("char[]", b"y" * 99)
+    lib.uds_frames_put(c, ticket, b"", 0, lengths(), 0, large, 99)
+    small, memory = ffi.new("char[]", 10), ffi.new("char[]", 99)
+    assert lib.uds_frames_keep(c, ticket, small, 10) == -errno.ENOBUFS
+    assert lib.uds_frames_keep(c, ticket, memory, 99) == 99
+    assert ffi.unpack(memory, 99) == b"y" * 99
+    assert lib.uds_frames_settle(c, ticket) == 0
+    assert lib.uds_frames_keep(c, ticket, memory, 99) == 0

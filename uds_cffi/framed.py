@@ -1,0 +1,255 @@
+"""Framed messages on a stream: each is a 4-byte big-endian length and that many bytes.
+
+Rules:
+- What has arrived and was not returned comes with the next receive: the last step of a call is to say that its messages
+  were delivered.
+- A message comes whole, with all that belongs to it, or is raised with what is left of it, in its place.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from .calls import MSG_DONTWAIT
+from .errors import FrameError, IncompleteReadError
+from .fds import OwnedFds
+from .flags import check_flags
+from .frames import BROKEN, FDS, HEADER_SIZE, KIND, LOST, MEMORY_SIZE, FrameReader, receive_all, receive_one
+from .framesending import FrameSending
+from .owner import refuse_copy
+from .receiver import check_max_fds
+from .results import AncillaryTruncated
+from .stream import UnixStream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, NamedTuple
+
+    from ._lib import CData
+
+    class MessageFds(NamedTuple):
+        """A framed message with descriptors."""
+
+        data: bytes
+        fds: OwnedFds
+
+else:
+
+    class MessageFds(namedtuple("MessageFds", "data fds")):
+        """A framed message: ``data`` (bytes), and the descriptors that came with it (``fds``, OwnedFds)."""
+
+        __slots__ = ()
+
+
+_new = tuple.__new__
+# It owns nothing, and so can be in every message without descriptors.
+_NONE = OwnedFds()
+# A memory of frames has an int of 32 bits for each place in it.
+_LARGEST = 2**31 - 1 - HEADER_SIZE
+
+
+class FramedStream(FrameSending):
+    """Messages of up to ``max_size`` bytes over a UnixStream, which belongs to this object from now on.
+
+    On the wire each message is its length, 4 bytes, big-endian, and then the message.  One thread may send while
+    another receives; two calls in the same direction at the same time are refused with OSError (EBUSY).  Timeouts and
+    the nonblocking mode are those of ``stream``; a timeout is the total for one call.
+
+    Args:
+        stream: a UnixStream at a boundary between messages; ``close()`` closes it.
+        max_size: the longest message in bytes, in both directions (int, 1 to 2 GiB).
+        max_fds: how many descriptors a received message may have (int, 0 to 253).  With 0 the receives return bytes,
+            otherwise MessageFds(data, fds).
+
+    Raises:
+        TypeError, ValueError: bad arguments; the stream stays the caller's.
+    """
+
+    __slots__ = ("__weakref__", "_max_fds", "_reader")
+
+    _reader: FrameReader | None
+
+    def __init__(self, stream: UnixStream, max_size: int = 1048576, max_fds: int = 0) -> None:
+        if not isinstance(stream, UnixStream):
+            raise TypeError(f"a UnixStream is needed, not {type(stream).__name__}")
+        if type(max_size) is not int:
+            raise TypeError(f"max_size is an int, not {type(max_size).__name__}")
+        if not 1 <= max_size <= _LARGEST:
+            raise ValueError(f"max_size {max_size} is not within 1 to {_LARGEST}")
+        self._max_fds = check_max_fds(max_fds)
+        self._max_size = max_size
+        self._at_once = min(MEMORY_SIZE, max_size)
+        self._reader = self._writer = None
+        self._stream = stream
+
+    @property
+    def stream(self) -> UnixStream:
+        """The stream (UnixStream), for its timeouts, options and credentials.
+
+        Sending and receiving on it directly breaks the framing.
+        """
+        return self._stream
+
+    @property
+    def max_size(self) -> int:
+        """The longest message in bytes (int)."""
+        return self._max_size
+
+    @property
+    def max_fds(self) -> int:
+        """How many descriptors a received message may have (int)."""
+        return self._max_fds
+
+    def fileno(self) -> int:
+        """Return the descriptor's number, or -1 when it is closed.  It stays owned by the stream.
+
+        Messages that have arrived may be in memory already: receive until a call would block before waiting for the
+        descriptor to become readable.
+        """
+        return self._stream.fileno()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the stream was closed or gave its descriptor away (bool)."""
+        return self._stream.closed
+
+    def close(self) -> None:
+        """Close the stream, and the descriptors that were not returned; closing twice changes nothing.
+
+        What was received and not returned is gone, and so is the rest of a message that has begun to go; ``flush()``
+        sends that.  A call that is blocked in another thread is not woken: ``stream.shutdown()`` does that.
+        """
+        self._stream.close()
+        reader, self._reader = self._reader, None
+        self._writer = None
+        if reader is not None:
+            reader.close()
+
+    def recv_messages(self, flags: int = 0) -> list[Any]:
+        """Receive all messages that are there, at least one; it waits for that.
+
+        Args:
+            flags: MSG_DONTWAIT or 0 (int).
+
+        Returns:
+            A list of bytes, or, with ``max_fds``, of MessageFds; at most 1024 at once.  [] exactly at the end of the
+            connection.
+
+        Raises:
+            AncillaryTruncated: the next message has lost descriptors: more than ``max_fds`` came, and those were
+                closed, or the kernel dropped some.  It has the message, ``data``, ``fds`` and ``lost``; the messages
+                before it were returned, and the next call goes on behind it.
+            FrameError: the peer announces more than ``max_size`` bytes, or its descriptors do not come with the first
+                byte of a message.  Nothing can be received any more, and every further call says so.
+            IncompleteReadError: the connection ended within a message; it has ``partial`` and ``expected``, of the
+                message or, when not even that is whole, of its header.
+            OSError: BlockingIOError, TimeoutError, ConnectionResetError, ...; EBUSY, another call is receiving.  What
+                has arrived by then comes with the next call.
+        """
+        reader = self._reader
+        stream = self._stream
+        if reader is None or flags != 0 or reader.flags != stream._recv_flags or reader.handle is not stream._handle:
+            reader = self._prepare_reader(flags)
+        c = reader.c
+        result = receive_all(c)
+        if result <= 0 or result & KIND:
+            result = self._finish_receive(reader, receive_all, result, flags)
+            if not result:
+                return []
+        messages: list[Any] = reader.messages(result)
+        if self._max_fds or result & KIND:
+            return self._with_fds(reader, result, messages)
+        c.delivered = result
+        return messages
+
+    def recv_message(self, flags: int = 0) -> Any:
+        """Receive the next message: bytes, or, with ``max_fds``, MessageFds; None exactly at the end of the connection.
+
+        Otherwise as ``recv_messages()``.
+        """
+        reader = self._reader
+        stream = self._stream
+        if reader is None or flags != 0 or reader.flags != stream._recv_flags or reader.handle is not stream._handle:
+            reader = self._prepare_reader(flags)
+        c = reader.c
+        result = receive_one(c)
+        if result <= 0 or result & KIND:
+            result = self._finish_receive(reader, receive_one, result, flags)
+            if not result:
+                return None
+        message = reader.message(result)
+        if self._max_fds or result & KIND:
+            return self._with_fds(reader, result, [message])[0]
+        c.delivered = result
+        return message
+
+    def __iter__(self) -> Iterator[Any]:
+        """Receive message after message until the end of the connection; a loop may be left and begun anew."""
+        return self
+
+    def __next__(self) -> Any:
+        message = self.recv_message()
+        if message is None:
+            raise StopIteration
+        return message
+
+    def _prepare_reader(self, flags: int) -> FrameReader:
+        check_flags(flags, MSG_DONTWAIT)
+        self._stream._check_open()
+        reader = self._reader
+        if reader is None:
+            reader = self._reader = FrameReader(self._stream._handle, self._max_size, self._max_fds)
+        elif reader.handle is not self._stream._handle:
+            # A borrowed stream that was closed has another handle, and is not open.
+            self._stream._check_open()
+        reader.c.flags = reader.flags = self._stream._recv_flags | flags
+        return reader
+
+    def _finish_receive(self, reader: FrameReader, receive: Callable[[CData], int], result: int, flags: int) -> int:
+        """Bring a receive to its end: the number of a result, or 0 at the end of the connection."""
+        if result < 0:
+            result = reader.attempt(receive, result)
+            result = self._stream._read(lambda: reader.attempt(receive), flags, result=result)
+        c = reader.c
+        if result & KIND == BROKEN:
+            if c.stray and c.length <= self._max_size:
+                raise FrameError("descriptors arrived that do not belong to a message", None, self._max_size)
+            text = f"the peer announces a message of {c.length} bytes, above max_size {self._max_size}"
+            raise FrameError(text, c.length, self._max_size)
+        if result == 0:
+            rest = reader.rest()
+            if rest:
+                reader.close()
+                if len(rest) < HEADER_SIZE:
+                    raise IncompleteReadError(rest, HEADER_SIZE)
+                raise IncompleteReadError(rest[HEADER_SIZE:], c.length)
+        return result
+
+    def _with_fds(self, reader: FrameReader, result: int, messages: list[bytes]) -> list[Any]:
+        """Give messages their descriptors, or raise the one that lost some."""
+        c = reader.c
+        nobody: dict[int, OwnedFds] = {}
+        kind = result & KIND
+        found = reader.fds() if kind in (FDS, LOST) else []
+        if kind == LOST:
+            fds = found[0][1] if found else OwnedFds()
+            problem = AncillaryTruncated(messages[0], fds, reader.lost())
+            reader.check(result)
+            c.delivered = result
+            reader.given = nobody
+            raise problem
+        pairs: list[Any] = [_new(MessageFds, (message, _NONE)) for message in messages]
+        for place, fds in found:
+            pairs[place] = _new(MessageFds, (messages[place], fds))
+        reader.check(result)
+        c.delivered = result
+        reader.given = nobody
+        return pairs
+
+    __getstate__ = refuse_copy
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<FramedStream closed>"
+        return f"<FramedStream max_size={self._max_size} max_fds={self._max_fds} stream={self._stream!r}>"
