@@ -18,6 +18,7 @@ from uds_cffi import (
     AddressTypeError,
     AncillaryTruncated,
     FeatureUnavailable,
+    FrameError,
     IncompleteReadError,
     UdsError,
     UnixDatagram,
@@ -33,6 +34,7 @@ BUILTINS = {
     AddressTypeError: (ValueError, TypeError),
     AncillaryTruncated: (OSError,),
     IncompleteReadError: (EOFError,),
+    FrameError: (ValueError,),
 }
 
 

@@ -10,6 +10,7 @@ import pytest
 from uds_cffi import UnixStream, ffi, lib
 
 ROOM = 64
+HOLE = lib.UDS_FRAMES_HOLE.to_bytes(4, "big")
 
 
 @pytest.fixture
@@ -138,7 +139,13 @@ def test_put_refuses_what_cannot_be(writer):
     assert put(b"", large=b"x" * 101) == -errno.EMSGSIZE
     assert put(b"x" * 61, 61) == -errno.ENOBUFS
     assert put(b"", *[0] * 17) == -errno.ENOBUFS
-    assert lib.uds_frames_send(c, b"abc", 3, lengths(1), 1) == -errno.EINVAL
+    assert lib.uds_frames_send(c, b"abc", 3, 2) == -errno.EILSEQ
+    assert lib.uds_frames_send(c, b"a" + HOLE + b"b", 6, 1) == -errno.EILSEQ
+    assert lib.uds_frames_send(c, b"x" * 61, 61, 1) == -errno.ENOBUFS
+    c.limit = 10
+    assert lib.uds_frames_send(c, b"x" * 11, 11, 1) == -errno.EMSGSIZE
+    assert lib.uds_frames_send(c, b"a" + HOLE + b"x" * 11, 16, 2) == -errno.EMSGSIZE
+    c.limit = 100
     assert lib.uds_frames_pending(c) == 0
     ticket = lib.uds_frames_claim(c)
     assert lib.uds_frames_push(c, ticket) == 0
@@ -171,7 +178,7 @@ def test_push_reports_the_kernel(writer):
     """A closed handle is -EBADF, a peer that is gone -EPIPE, and the message has not begun to go."""
     c, peer = writer
     peer.close()
-    ticket = lib.uds_frames_send(c, b"x", 1, lengths(1), 1)
+    ticket = lib.uds_frames_send(c, b"x", 1, 1)
     assert ticket > 0
     # What the send met is reported by the push, which has not sent again.
     assert lib.uds_frames_push(c, ticket) == -errno.EPIPE

@@ -1,4 +1,4 @@
-"""Cutting memory into messages, and measuring them: the one place that asks which interpreter runs.
+"""Cutting memory into messages: the one place that asks which interpreter runs.
 
 Rule: both ways give the same, and both are tested everywhere.  Each is twice as fast as the other on its own
 interpreter: CPython pays for each bytecode and each cdata object, PyPy's compiler removes them, but not calls into
@@ -29,34 +29,18 @@ def lengths_of(count: int) -> Struct:
     return known
 
 
-def cut_by_reading(
-    view: Any, first: int, last: int, starts: CData, lengths: CData, lengths_view: Any, count: int
-) -> list[bytes]:
-    """Cut the block by one loop in C, which reads it like a file."""
+def cut_by_reading(reader: CData, view: Any, lengths: Any) -> list[bytes]:
+    """Cut the messages of a result by one loop in C, which reads them like a file."""
+    count = reader.count
     if count == 1:
-        return [view[first:last]]
-    return list(map(BytesIO(view[first:last]).read, lengths_of(count).unpack_from(lengths_view)))
+        return [view[reader.first : reader.last]]
+    return list(map(BytesIO(view[reader.first : reader.last]).read, lengths_of(count).unpack_from(lengths)))
 
 
-def cut_by_index(
-    view: Any, first: int, last: int, starts: CData, lengths: CData, lengths_view: Any, count: int
-) -> list[bytes]:
-    """Cut the block by a loop over the places that C has written."""
-    return [view[starts[index] : starts[index] + lengths[index]] for index in range(count)]
+def cut_by_index(reader: CData, view: Any, lengths: Any) -> list[bytes]:
+    """Cut the messages of a result by a loop over the places that C has written."""
+    starts, sizes = reader.starts, reader.lengths
+    return [view[starts[index] : starts[index] + sizes[index]] for index in range(reader.count)]
 
 
-def pack_any(messages: list[Any]) -> bytes:
-    """Pack the lengths of messages; what ``bytes.join()`` refuses is refused there."""
-    return lengths_of(len(messages)).pack(*map(len, messages))
-
-
-def pack_bytes(messages: list[Any]) -> bytes:
-    """Pack the lengths of messages, or return b"" when one is not bytes: ``join()`` of PyPy takes slices with gaps."""
-    lengths = [len(message) for message in messages if type(message) is bytes]
-    return lengths_of(len(lengths)).pack(*lengths) if len(lengths) == len(messages) else b""
-
-
-if sys.implementation.name == "cpython":
-    cut, pack_lengths = cut_by_reading, pack_any
-else:
-    cut, pack_lengths = cut_by_index, pack_bytes
+cut = cut_by_reading if sys.implementation.name == "cpython" else cut_by_index

@@ -14,7 +14,7 @@ from .calls import MSG_DONTWAIT
 from .errors import FrameError, IncompleteReadError
 from .fds import OwnedFds
 from .flags import check_flags
-from .frames import BROKEN, FDS, HEADER_SIZE, KIND, LOST, MEMORY_SIZE, FrameReader, receive_all, receive_one
+from .frames import BROKEN, FDS, HEADER_SIZE, KIND, LOST, FrameReader, receive_all, receive_one
 from .framesending import FrameSending
 from .owner import refuse_copy
 from .receiver import check_max_fds
@@ -79,7 +79,6 @@ class FramedStream(FrameSending):
             raise ValueError(f"max_size {max_size} is not within 1 to {_LARGEST}")
         self._max_fds = check_max_fds(max_fds)
         self._max_size = max_size
-        self._at_once = min(MEMORY_SIZE, max_size)
         self._reader = self._writer = None
         self._stream = stream
 

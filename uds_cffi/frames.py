@@ -32,6 +32,9 @@ MEMORY_SIZE = 32 * 1024
 LARGE_SIZE = 8 * 1024
 HEADER_SIZE = 4
 
+# What stands between messages that are joined, where their headers will be.
+HOLE: bytes = lib.UDS_FRAMES_HOLE.to_bytes(HEADER_SIZE, "big")
+
 KIND = 3
 FDS: int = lib.UDS_FRAMES_FDS
 LOST: int = lib.UDS_FRAMES_LOST
@@ -108,7 +111,7 @@ class FrameReader:
         kept = self._kept.get(c.memory)
         if kept is None:
             raise busy("receiving")
-        found = cut(kept[1], c.first, c.last, c.starts, c.lengths, self._lengths, c.count)
+        found = cut(c, kept[1], self._lengths)
         if c.result != result:
             raise busy("receiving")
         return found

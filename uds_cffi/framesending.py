@@ -9,11 +9,10 @@ Rules:
 from __future__ import annotations
 
 from .calls import MSG_DONTWAIT
-from .cut import pack_lengths
 from .errors import FrameError
 from .fds import Borrowed
 from .flags import check_flags
-from .frames import HEADER_SIZE, LARGE_SIZE, MEMORY_SIZE, FrameWriter
+from .frames import HEADER_SIZE, HOLE, LARGE_SIZE, MEMORY_SIZE, FrameWriter
 from .frames import send as c_send
 from .message import check_list
 from .values import Closing
@@ -30,12 +29,10 @@ if TYPE_CHECKING:
 class FrameSending(Closing):
     """The sending half of a FramedStream."""
 
-    __slots__ = ("_stream", "_max_size", "_at_once", "_writer")
+    __slots__ = ("_stream", "_max_size", "_writer")
 
     _stream: UnixStream
     _max_size: int
-    # How many bytes of the wire go in one call of the hot path.
-    _at_once: int
     _writer: FrameWriter | None
 
     def send_message(self, data: Any, fds: Iterable[Any] = (), flags: int = 0) -> None:
@@ -66,9 +63,8 @@ class FrameSending(Closing):
             OSError: BlockingIOError, TimeoutError, BrokenPipeError, ...; EBUSY, another call is sending.  Its ``sent``
                 (int) says how many of the messages need not be sent again: they have gone, the last of them perhaps
                 only in part; the rest of that is kept, ``pending`` bytes, and goes first with the next send or
-                ``flush()``.  None of the others has gone.  It is None when another call has
-                overtaken this one: not known.  What a signal handler raises while this waits has
-                ``sent`` too.
+                ``flush()``.  None of the others has gone.  It is None when another call has overtaken this
+                one: not known.  What a signal handler raises while this waits has ``sent`` too.
         """
         if type(messages) is not list:
             check_list(messages)
@@ -78,24 +74,19 @@ class FrameSending(Closing):
         if writer is None or flags != 0 or writer.flags != stream._send_flags or writer.handle is not stream._handle:
             writer = self._prepare_writer(flags)
         if fds is None and messages:
-            count = len(messages)
-            lengths = b""
             try:
-                if len(messages[0]) < LARGE_SIZE:
-                    data = b"".join(messages)
-                    if len(data) + HEADER_SIZE * count <= self._at_once:
-                        lengths = pack_lengths(messages)
+                data = HOLE.join(messages) if len(messages[0]) < LARGE_SIZE else None
             except (TypeError, BufferError):
                 # What is wrong is said below.
-                pass
-            if lengths:
-                # What is not as long as it says, in bytes, makes another sum, which C refuses.
-                ticket = c_send(writer.c, data, len(data), lengths, count)
+                data = None
+            if data is not None:
+                ticket = c_send(writer.c, data, len(data), len(messages))
                 if not ticket:
                     return
                 if ticket > 0 and not ticket & 1:
                     self._finish_send(writer, ticket, flags)
                     return
+            # They are too many for one call, or one is too long, or holds what looks like a hole.
         self._send_checked(writer, self._checked(messages, fds), flags)
 
     def flush(self, flags: int = 0) -> None:
