@@ -18,7 +18,7 @@ from passing import same
 
 import uds_cffi
 from uds_cffi import AncillaryTruncated, FramedStream, FrameError, IncompleteReadError, MessageFds, UnixStream
-from uds_cffi.receiver import borrow_receiver, return_receiver
+from uds_cffi.receiver import Receiver, return_receiver
 
 
 @pytest.fixture
@@ -344,7 +344,7 @@ def test_receivers_of_the_library_are_not_disturbed(files):
     """The control memory of framed streams is their own: a borrowed receiver goes back as it was."""
     sock, framed = pair_with(2)
     with sock, framed:
-        receiver = borrow_receiver(10)
+        receiver = Receiver(10)
         return_receiver(receiver)
         send_fds(sock, wire(b"data"), files)
         framed.recv_message().fds.close()

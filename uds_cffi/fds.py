@@ -63,10 +63,11 @@ class OwnedFds(Closing):
         """Make a set that owns the slots which a receive is about to fill."""
         self = cls()
         try:
-            self._slots, self._generation = _spare.pop()
+            slots, self._generation = _spare.pop() if _spare else (new_fds(), 0)
         except IndexError:
-            self._generation = 0
-            self._slots = new_fds()
+            # Another thread was quicker.
+            slots, self._generation = new_fds(), 0
+        self._slots = slots
         return self
 
     def _arrived(self) -> int:
