@@ -17,6 +17,10 @@
 #define UDS_ANCILLARY_CUT INT64_C(0x20000000000)
 #define UDS_SURPLUS INT64_C(0x40000000000)
 
+/* Items of the control buffer that uds_receive_packed() lists; room for more than any kernel sends. */
+#define UDS_MOST_ITEMS 32
+#define UDS_FACTS (5 + 4 * UDS_MOST_ITEMS)
+
 struct uds_receiver {
     struct uds_handle *handle;
     void *data;            /* where the bytes go, unless iov is set */
@@ -29,10 +33,10 @@ struct uds_receiver {
     struct uds_fds *fds;   /* where descriptors go, or NULL: they are closed */
     int most;              /* how many of them are kept */
     struct uds_name *name; /* where the sender's address goes, or NULL */
-    size_t length;         /* results: the message's, as uds_receive_message() returned it */
-    size_t control_length;
+    size_t control_length; /* results */
     int message_flags;
     int surplus;           /* how many descriptors arrived whole and were closed here */
+    int facts[UDS_FACTS];  /* the same and more for one look from Python; see uds_receive_packed() */
 };
 
 UDS_FUNCTION ssize_t uds_handle_recv(struct uds_handle *handle, void *data, size_t size, int flags)
@@ -136,15 +140,36 @@ UDS_FUNCTION ssize_t uds_receive_message(struct uds_receiver *receiver)
 
 /* The same with a packed result, because reading a field costs Python as much as calling a function: the bytes that
    are in the caller's memory, the number of descriptors in the slots times UDS_ONE_FD, and UDS_CUT, UDS_ANCILLARY_CUT,
-   UDS_SURPLUS for what was lost.  The slots must have been empty. */
+   UDS_SURPLUS for what was lost.  The slots must have been empty.
+
+   The facts are, for whoever wants more than that: the message's length, the flags that recvmsg(2) returned, the length
+   of the sender's address, that of the control messages, and how many of them follow; then for each its level, its
+   type, and where in the control buffer its data begins and how long that is. */
 UDS_FUNCTION int64_t uds_receive_packed(struct uds_receiver *receiver)
 {
+    struct uds_control_item item;
+    int *fact = receiver->facts;
+    int items = 0;
     ssize_t count = uds_receive_message(receiver);
     int64_t result = count;
 
+    /* What fails, or what Python takes for the end, has brought nothing. */
+    memset(fact, 0, 5 * sizeof *fact);
     if (count < 0)
         return count;
-    receiver->length = (size_t)count;
+    fact[0] = count > INT_MAX ? INT_MAX : (int)count;
+    fact[1] = receiver->message_flags;
+    fact[2] = receiver->name == NULL ? 0 : (int)receiver->name->length;
+    fact[3] = (int)receiver->control_length;
+    item.next = 0;
+    while (items < UDS_MOST_ITEMS && uds_control_next(receiver->control, receiver->control_length, &item)) {
+        int *next = fact + 5 + 4 * items++;
+        next[0] = item.level;
+        next[1] = item.type;
+        next[2] = (int)item.offset;
+        next[3] = (int)item.size;
+    }
+    fact[4] = items;
     if ((size_t)count > receiver->size)
         result = (int64_t)receiver->size | UDS_CUT;
     if (receiver->message_flags & MSG_CTRUNC)

@@ -11,12 +11,13 @@ struct uds_receiver {
     struct uds_fds *fds;
     int most;
     struct uds_name *name;
-    size_t length;
     size_t control_length;
     int message_flags;
     int surplus;
+    int facts[...];
     ...;
 };
+#define UDS_MOST_ITEMS ...
 #define UDS_ONE_FD ...
 #define UDS_CUT ...
 #define UDS_ANCILLARY_CUT ...

@@ -161,8 +161,8 @@ def test_invented_credentials_are_left_out() -> None:
     """What a caller knows to be nobody's credentials is not in the messages; the rest is."""
     ucred = encode_credentials(Credentials(0, 0, 0))
     control, length = control_of((lib.SOL_SOCKET, lib.SCM_CREDENTIALS, ucred), (LEVEL, TYPE, b"x"))
-    assert decode(control, length, None, True) == (UnknownControlMessage(LEVEL, TYPE, b"x"),)
-    assert decode(control, length, None, False)[0] == ScmCredentials(None, 0, 0)
+    assert decode(items(control, length), None, True) == (UnknownControlMessage(LEVEL, TYPE, b"x"),)
+    assert decode(items(control, length), None, False)[0] == ScmCredentials(None, 0, 0)
 
 
 def claimed(sizes: list[int]) -> tuple[Any, int, OwnedFds]:
@@ -183,7 +183,7 @@ def test_each_message_of_descriptors_has_its_own(sizes: list[int]) -> None:
     """Where a system does not merge them, each SCM_RIGHTS gets its share of the descriptors, in order."""
     control, length, fds = claimed(sizes)
     expected = fds.numbers()
-    messages = decode(control, length, fds, False)
+    messages = decode(items(control, length), fds, False)
     assert [len(message.fds) for message in messages] == sizes
     found = []
     for message in messages:
@@ -197,7 +197,7 @@ def test_only_message_of_descriptors_has_the_set_itself() -> None:
     """One SCM_RIGHTS, which is what Linux delivers, takes the set as it is."""
     control, length, fds = claimed([2])
     with fds:
-        (message,) = decode(control, length, fds, False)
+        (message,) = decode(items(control, length), fds, False)
         assert message.fds is fds
 
 
@@ -209,7 +209,7 @@ def test_descriptors_beyond_the_kept_ones_are_not_promised() -> None:
     fds = OwnedFds._with_slots()
     assert lib.uds_control_claim(control, length, fds._slots, 1) == 2
     fds._count = fds._slots.count
-    first, second = decode(control, length, fds, False)
+    first, second = decode(items(control, length), fds, False)
     with first.fds:
         assert (len(first.fds), len(second.fds)) == (1, 0)
 
@@ -311,7 +311,7 @@ def test_decoder_that_raises_loses_nothing(registry: None) -> None:
 
     register_decoder(LEVEL, TYPE, decoder)
     control, length = control_of((LEVEL, TYPE, b"abc"), (LEVEL, 1, b"d"))
-    assert decode(control, length, None, False) == (
+    assert decode(items(control, length), None, False) == (
         UnknownControlMessage(LEVEL, TYPE, b"abc"),
         UnknownControlMessage(LEVEL, 1, b"d"),
     )

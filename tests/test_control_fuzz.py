@@ -89,7 +89,7 @@ def test_walk_from_anywhere_ends(data: bytes, begin: int) -> None:
 @given(BUFFERS, st.booleans())
 def test_decoding_arbitrary_bytes(data: bytes, invented: bool) -> None:
     """Whatever the bytes are, each item becomes a value."""
-    for message in decode(exact(data), len(data), None, invented):
+    for message in decode(items(exact(data), len(data)), None, invented):
         assert isinstance(message, (ScmRights, ScmCredentials, UnknownControlMessage))
 
 

@@ -216,7 +216,7 @@ def test_packed_receive(make_pair, most, kept):
     lib.uds_handle_send_numbers(pair.one, b"abc", 3, 0, [0, 0, 0], 3)
     result = lib.uds_receive_packed(receiver)
     assert result == 2 + kept * lib.UDS_ONE_FD + lib.UDS_CUT + (lib.UDS_SURPLUS if kept < 3 else 0)
-    assert receiver.length == 3
+    assert receiver.facts[0] == 3
     assert lib.uds_fds_close(fds, 0) == kept
 
 

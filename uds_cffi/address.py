@@ -30,10 +30,12 @@ _SOCKADDR = ffi.typeof("struct sockaddr_un *")
 _HAS_ABSTRACT = bool(lib.UDS_HAS_ABSTRACT)
 # What a str or bytes begins with that is no path.
 _NO_PATH = (b"", b"\0")
-_set = object.__setattr__
+_new = object.__new__
 
 
 def _path_bytes(path: Any) -> bytes:
+    if type(path) is bytes:
+        return path
     try:
         return os.fsencode(path)
     except TypeError:
@@ -73,9 +75,9 @@ class UnixSocketAddr(Value):
 
     @classmethod
     def _make(cls, kind: str, name: bytes) -> UnixSocketAddr:
-        self: UnixSocketAddr = object.__new__(cls)
-        _set(self, "kind", kind)
-        _set(self, "name", name)
+        self: UnixSocketAddr = _new(cls)
+        _set_kind(self, kind)
+        _set_name(self, name)
         return self
 
     @classmethod
@@ -84,6 +86,8 @@ class UnixSocketAddr(Value):
         if isinstance(value, UnixSocketAddr):
             return value
         raw = _path_bytes(value)
+        if raw and b"\0" not in raw and len(raw) <= _MAX_PATH:
+            return cls._make("path", raw)
         if raw[:1] in _NO_PATH and isinstance(value, (str, bytes)):
             return cls.from_raw_bytes(raw)
         return cls._of_path(raw, value)
@@ -356,6 +360,9 @@ def _unescape(text: str, uri: str) -> bytes:
         raise AddressError(f"{uri!r} has a '%' that two hexadecimal digits do not follow")
     return unquote_to_bytes(_path_bytes(text))
 
+
+# The shortest way round __setattr__, which refuses.
+_set_kind, _set_name = (vars(UnixSocketAddr)[name].__set__ for name in ("kind", "name"))
 
 # Immutable, and the commonest: clients seldom have a name.
 _UNNAMED = UnixSocketAddr._make("unnamed", b"")

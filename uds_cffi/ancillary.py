@@ -233,9 +233,9 @@ class SocketAncillary(Closing):
 
     def clear(self) -> None:
         """Empty the buffer; received descriptors that nobody has read are closed."""
-        self._drop_received()
-        self._length = 0
-        self._rights = 0
+        if self._received is not None:
+            self._drop_received()
+        self._length = self._rights = 0
         self._borrowed.clear()
         self._truncated = False
 
@@ -271,10 +271,19 @@ class SocketAncillary(Closing):
         if received is not None:
             received.close_unread()
 
-    def _take(self, control: CData, length: int, fds: OwnedFds, truncated: bool, at_end: bool | None) -> Messages:
+    def _take(
+        self,
+        found: list[tuple[int, int, bytes]],
+        length: int,
+        fds: OwnedFds | None,
+        truncated: bool,
+        at_end: bool | None,
+    ) -> Messages:
         """Take over what a receive has brought: its control messages, and the descriptors with their owner."""
-        received = Messages(decode(control, length, fds, at_end))
-        self.clear()
+        received = Messages(decode(found, fds, at_end))
+        if self._received is not None or self._length:
+            # Another thread has used it since this receive began.
+            self.clear()
         self._length = length
         self._truncated = truncated
         self._received = received

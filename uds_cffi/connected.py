@@ -102,7 +102,13 @@ class Connected(Socket):
     def _connect(self, target: UnixSocketAddr, deadline: float | None, nonblocking: bool) -> None:
         """Connect; a full backlog cannot be polled, so the kernel's own timeout ends the wait."""
         handle = self._handle
-        before = 0 if deadline is None else calls.get_timeout(handle, calls.SO_SNDTIMEO)
+        result = before = 0
+        if deadline is None:
+            result = naming.connect(handle, target)
+            if result == 0:
+                return
+        else:
+            before = calls.get_timeout(handle, calls.SO_SNDTIMEO)
 
         def attempt(left: float | None = None) -> int:
             if deadline is not None:
@@ -115,9 +121,10 @@ class Connected(Socket):
             return result
 
         try:
-            # The first attempt is made however short the timeout is.
-            first = attempt(None if deadline is None else max(0.0, deadline - now()))
-            finish(handle, first, attempt, POLLOUT, deadline, kernel_timeout=calls.SO_SNDTIMEO)
+            if deadline is not None:
+                # The first attempt is made however short the timeout is.
+                result = attempt(max(0.0, deadline - now()))
+            finish(handle, result, attempt, POLLOUT, deadline, kernel_timeout=calls.SO_SNDTIMEO)
         except OSError as problem:
             raise error(problem.errno or 0, target) from None
         if deadline is not None:

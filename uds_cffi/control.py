@@ -52,7 +52,13 @@ class ScmCredentials(Value):
     gid: int
 
     def __init__(self, pid: int | None, uid: int, gid: int) -> None:
-        self._set(pid=pid, uid=uid, gid=gid)
+        _set_pid(self, pid)
+        _set_uid(self, uid)
+        _set_gid(self, gid)
+
+
+# The shortest way round __setattr__, which refuses.
+_set_pid, _set_uid, _set_gid = (vars(ScmCredentials)[name].__set__ for name in ScmCredentials.__slots__)
 
 
 class UnknownControlMessage(Value):
@@ -77,14 +83,15 @@ class UnknownControlMessage(Value):
 RIGHTS = (lib.SOL_SOCKET, lib.SCM_RIGHTS)
 _CREDENTIALS = (lib.SOL_SOCKET, lib.SCM_CREDENTIALS)
 _INT = ffi.sizeof("int")
+_UCREDS = ffi.typeof("struct ucred[]")
+_UCRED_SIZE = ffi.sizeof("struct ucred")
 
 
 def _decode_credentials(data: bytes) -> ScmCredentials:
-    ucred = ffi.new("struct ucred *")
-    if len(data) != ffi.sizeof("struct ucred"):
+    if len(data) != _UCRED_SIZE:
         # The kernel cuts the struct when the control buffer ends in it.
         raise ValueError(f"credentials of {len(data)} bytes")
-    ffi.memmove(ucred, data, len(data))
+    ucred = ffi.from_buffer(_UCREDS, data)[0]
     return ScmCredentials(ucred.pid or None, ucred.uid, ucred.gid)
 
 
@@ -137,23 +144,22 @@ def items(control: CData, length: int) -> list[tuple[int, int, bytes]]:
     return found
 
 
-def decode(control: CData, length: int, fds: OwnedFds, at_end: bool | None) -> tuple[Any, ...]:
-    """Turn a received control buffer into messages.
+def decode(found: list[tuple[int, int, bytes]], fds: OwnedFds | None, at_end: bool | None) -> tuple[Any, ...]:
+    """Turn received control messages into values.
 
     Args:
-        control: the buffer, out of which C has moved the descriptors.
-        length: how much of it is in use.
-        fds: the owner of those descriptors; each SCM_RIGHTS message gets its own share of them.
+        found: level, type and data of each; C has moved the descriptors out of it.
+        fds: the owner of those descriptors, if there are any; each SCM_RIGHTS message gets its own share of them.
         at_end: whether this may be the end of a stream, which Linux gives the credentials of no sender: certainly
             (True), perhaps (None), then those of pid 0, uid 0 and gid 0 are left out, or no (False).
     """
     messages: list[Any] = []
     first = 0
-    for level, type, data in items(control, length):
+    for level, type, data in found:
         key = (level, type)
         if key == RIGHTS:
-            count = min(len(data) // _INT, len(fds) - first)
-            messages.append(ScmRights(fds._share(first, count) if count else OwnedFds()))
+            count = 0 if fds is None else min(len(data) // _INT, len(fds) - first)
+            messages.append(ScmRights(fds._share(first, count) if fds is not None and count else OwnedFds()))
             first += count
         elif key == _CREDENTIALS and (at_end or (at_end is None and not any(data))):
             continue

@@ -171,8 +171,7 @@ class UnixDatagram(PacketSocket):
             PacketFrom(data, truncated, addr); ``addr`` is unnamed when the sender has no name.
         """
         flags = check_flags(flags, RECV_PACKET)
-        receiver = preset(self._handle, size, self._recv_flags | flags, 0)
-        receiver.discard_ancillary()
+        receiver = preset(self._handle, size, self._recv_flags | flags, 0, room=0)
         result = self._receive_message(receiver, flags)
         data = receiver.view[: result & SIZE_MASK]
         packet = _new(PacketFrom, (data, result >= CUT, receiver.sender()))

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from struct import Struct
 
 from ._lib import ffi, lib
 from .address import UnixSocketAddr
 from .calls import receive_packed
+from .control import items
 from .fds import OwnedFds
 from .naming import new_name
 
@@ -41,6 +43,9 @@ _LARGE_SIZE = POOL_SIZE - _SMALL_COUNT * (SMALL_SIZE + _CONTROL_SIZE)
 _LARGEST = 0x7FFFF000
 
 _MOST_FDS: int = lib.UDS_SCM_MAX_FD
+
+_FACTS = Struct("5i").unpack_from
+_ITEM = Struct("4i").unpack_from
 
 _RECEIVER = ffi.typeof("struct uds_receiver *")
 _CHARS = ffi.typeof("char[]")
@@ -80,7 +85,10 @@ class Receiver:
         "memory",
         "view",
         "_fds",
+        "_facts",
+        "_room",
         "_control",
+        "_control_view",
         "_name",
         "_changed",
     )
@@ -104,15 +112,20 @@ class Receiver:
         self.memory = None
         self.view = None
         self._control = ffi.new(_CHARS, _CONTROL_SIZE)
+        self._control_view = ffi.buffer(self._control)
         self._name = new_name()
         self._fds = None
+        self._facts = ffi.buffer(ffi.addressof(self.c, "facts"))
+        # How much of the control buffer the kernel may use, as C has it.
+        self._room = 0
+        self._limit(_CONTROL_SIZE)
         self._restore()
         self.reserve(size)
 
     def _restore(self) -> None:
         c = self.c
         c.iov, c.iovcnt = ffi.NULL, 0
-        c.control, c.control_size = self._control, _CONTROL_SIZE
+        c.control = self._control
         c.name = self._name
         self._changed = False
 
@@ -125,8 +138,20 @@ class Receiver:
             self.capacity = capacity
             self.c.data = self.memory
 
-    def prepare(self, handle: CData, size: int, flags: int, most: int | None = None, token: object = None) -> None:
-        """Receive at most that many bytes with these flags from now on, and, if it is said, so many descriptors."""
+    def prepare(
+        self,
+        handle: CData,
+        size: int,
+        flags: int,
+        most: int | None = None,
+        token: object = None,
+        room: int = _CONTROL_SIZE,
+    ) -> None:
+        """Receive at most that many bytes with these flags from now on.
+
+        For a whole message it is said how many descriptors are wanted, and how much room there is for control messages:
+        with none the kernel discards them, as recv(2) does.
+        """
         if self.handle is not handle:
             self.c.handle = self.handle = handle
         if self.size != size:
@@ -139,6 +164,7 @@ class Receiver:
             if self.most != most:
                 self.c.most = most
             self.most = most
+            self._limit(room)
         self.token = token
 
     def scatter(self, into: Incoming) -> None:
@@ -149,15 +175,10 @@ class Receiver:
         # That is not the size of the memory, so the next use presets it.
         self.size = None
 
-    def discard_ancillary(self) -> None:
-        """Let the kernel discard ancillary data, as recv(2) does."""
-        self._changed = True
-        self.c.control_size = 0
-
-    def limit_control(self, capacity: int) -> None:
-        """Let the kernel write no more control messages than a caller has room for."""
-        self._changed = True
-        self.c.control_size = min(capacity, _CONTROL_SIZE)
+    def _limit(self, room: int) -> None:
+        room = min(room, _CONTROL_SIZE)
+        if self._room != room:
+            self.c.control_size = self._room = room
 
     def own(self) -> None:
         """Have an owner for the descriptors that the next receive brings."""
@@ -171,10 +192,24 @@ class Receiver:
             self.own()
         return receive_packed(self.c)
 
-    @property
-    def control(self) -> CData:
-        """The control messages of the last receive, out of which C has moved the descriptors."""
-        return self._control
+    def facts(self) -> tuple[int, int, int, int, int]:
+        """Return the facts of the last receive.
+
+        Those are the message's length, the flags that recvmsg(2) returned, the length of the sender's address, that of
+        the control messages, and how many of them there are.
+        """
+        found: tuple[int, int, int, int, int] = _FACTS(self._facts)
+        return found
+
+    def items(self, count: int, length: int) -> list[tuple[int, int, bytes]]:
+        """Return level, type and data of so many control messages, out of which C has moved the descriptors."""
+        if count == lib.UDS_MOST_ITEMS:
+            return items(self._control, length)
+        found = []
+        for place in range(count):
+            level, kind, begin, size = _ITEM(self._facts, 20 + 16 * place)
+            found.append((level, kind, self._control_view[begin : begin + size]))
+        return found
 
     def sender(self) -> UnixSocketAddr:
         """Return the address that the last receive wrote."""
@@ -219,10 +254,17 @@ def borrow_receiver(size: int) -> Receiver:
     return receiver
 
 
-def preset(handle: CData, size: Any, flags: int, most: int | None = None, token: object = None) -> Receiver:
-    """Take a receiver out of the pool, and set it for these values."""
+def preset(
+    handle: CData,
+    size: Any,
+    flags: int,
+    most: int | None = None,
+    token: object = None,
+    room: int = _CONTROL_SIZE,
+) -> Receiver:
+    """Take a receiver out of the pool, and set it for these values; see ``prepare()``."""
     receiver = borrow_receiver(check_size(size))
-    receiver.prepare(handle, size, flags, most, token)
+    receiver.prepare(handle, size, flags, most, token, room)
     return receiver
 
 

@@ -95,8 +95,7 @@ class Receiving(Sending):
             How many bytes are in them, whether a packet was cut, how many would fit, and who sent them.
         """
         with Incoming(buffers) as into:
-            receiver = preset(self._handle, 0, self._recv_flags | flags, 0)
-            receiver.discard_ancillary()
+            receiver = preset(self._handle, 0, self._recv_flags | flags, 0, room=0)
             receiver.scatter(into)
             result = self._receive_message(receiver, flags)
             addr = receiver.sender()
@@ -125,11 +124,12 @@ class Receiving(Sending):
         """
         flags = check_flags(flags, RECV_MESSAGE)
         check_ancillary(ancillary)
+        wanted, capacity = self._recv_flags | flags, ancillary.capacity
         if isinstance(size_or_buffers, int):
-            receiver = preset(self._handle, size_or_buffers, self._recv_flags | flags, SCM_MAX_FD)
+            receiver = preset(self._handle, size_or_buffers, wanted, SCM_MAX_FD, None, capacity)
             return self._receive_all(receiver, ancillary, flags, size_or_buffers, True)
         with Incoming(size_or_buffers) as into:
-            receiver = preset(self._handle, 0, self._recv_flags | flags, SCM_MAX_FD)
+            receiver = preset(self._handle, 0, wanted, SCM_MAX_FD, None, capacity)
             receiver.scatter(into)
             return self._receive_all(receiver, ancillary, flags, into.size, False)
 
@@ -138,30 +138,34 @@ class Receiving(Sending):
     ) -> Received:
         # What it held before is gone, also when nothing comes.
         ancillary.clear()
-        receiver.limit_control(ancillary.capacity)
-        result = self._receive_message(receiver, flags)
-        c = receiver.c
-        fds = receiver.take_fds(result)
+        result = receiver.receive()
+        if result < 0:
+            result = self._receive_message(receiver, flags, result)
+        fds = receiver.take_fds(result) if result > SIZE_MASK else None
+        full_size, message_flags, addr_length, length, count = receiver.facts()
         nbytes = result & SIZE_MASK
-        truncated = bool(result & CUT)
-        cut = result >= ANCILLARY_CUT
+        truncated = cut = False
+        if result >= CUT:
+            truncated = bool(result & CUT)
+            cut = result >= ANCILLARY_CUT
         at_end: bool | None = False
         if self._stream and nbytes == 0:
             # A look at a stream without reading brings the credentials of the next bytes, unless it has ended.
             at_end = True if size else None
         try:
-            messages = ancillary._take(receiver.control, c.control_length, fds, cut, at_end)
+            messages = ancillary._take(receiver.items(count, length), length, fds, cut, at_end)
         except BaseException:
             # A signal handler raised, or what a user's decoder does not catch: nobody will ask for the message.
-            fds.close()
+            if fds is not None:
+                fds.close()
             raise
         received = Received(
             nbytes,
             receiver.view[:nbytes] if wants_data else None,
             truncated,
-            None if truncated and not TRUNC_LENGTH else c.length,
-            c.message_flags,
-            receiver.sender(),
+            None if truncated and not TRUNC_LENGTH else full_size,
+            message_flags,
+            receiver.sender() if addr_length else UnixSocketAddr.unnamed(),
             messages,
             cut,
         )
