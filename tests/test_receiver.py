@@ -13,6 +13,7 @@ import sys
 import threading
 from typing import Any
 
+import blocked
 import pytest
 import support
 
@@ -150,7 +151,8 @@ def test_signal_handler_has_a_receiver_of_its_own(pair: tuple[Any, Any]) -> None
         received.append(payload(two.recv(1)))
 
     def interrupt() -> None:
-        support.until(lambda: lib.uds_handle_users(two._handle) == 1)
+        # Before it sleeps the signal would not wake it.
+        support.until(lambda: blocked.running(two))
         signal.pthread_kill(main, signal.SIGUSR1)
 
     main = threading.get_ident()
@@ -250,7 +252,7 @@ def test_receiver_lets_go_of_everything(pair: tuple[Any, Any]) -> None:
             assert len(fds) == 1
     return_receiver(receiver)
     assert receiver.c.iov == ffi.NULL
-    assert receiver.size is None
+    assert receiver.size is module._UNSET
     assert receiver._fds is None
 
 

@@ -6,6 +6,7 @@ had happened: what the library keeps for them is whole. A trace function raises,
 
 from __future__ import annotations
 
+import errno
 import gc
 import itertools
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import census
 import pytest
+import support
 from blocked import LISTENERS, MARKS, PACKET_SENDS, RECEIVES, STREAM_SENDS, Interruption
 
 import uds_cffi
@@ -258,3 +260,40 @@ def test_hand_on_to_another_owner(name):
         made.pop().close()
 
     interrupt_everywhere(lambda: HANDED_ON[name](made[-1]), prepare, check)
+
+
+@pytest.mark.parametrize("timeout", [None, 0.01])
+def test_timeout_is_set_or_is_not(timeout):
+    """Wherever setting a timeout is interrupted, what the socket says is what holds."""
+    one, two = UnixStream.pair()
+    with one, two:
+        for step in itertools.count(1):
+            one.set_read_timeout(None if timeout else 0.01)
+            one.set_write_timeout(None if timeout else 0.01)
+            interrupted = is_interrupted(lambda: (one.set_read_timeout(timeout), one.set_write_timeout(timeout)), step)
+            assert one.read_timeout() is None or one._recv_flags & uds_cffi.MSG_DONTWAIT
+            assert one.write_timeout() is None or one._send_flags & uds_cffi.MSG_DONTWAIT
+            if not interrupted:
+                break
+        assert step > 10
+        assert one.read_timeout() == one.write_timeout() == timeout
+
+
+def test_end_of_a_loan_is_an_end():
+    """Wherever the end of a loan is interrupted, closing it again ends it, and nothing is received for the owner."""
+    one, two = UnixStream.pair()
+    with one, two:
+        for step in itertools.count(1):
+            one.send(b"x")
+            borrowed = UnixStream.borrow(two)
+            assert borrowed.recv(10) == b"x"
+            interrupted = is_interrupted(borrowed.close, step)
+            if borrowed.closed:
+                one.send(b"y")
+                with support.raises_errno(errno.EBADF):
+                    borrowed.recv(10)
+                assert two.recv(10) == b"y"
+            borrowed.close()
+            if not interrupted:
+                break
+        assert step > 5

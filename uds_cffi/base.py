@@ -253,6 +253,8 @@ class Socket(Owner):
         if self._borrows is None:
             check(calls.close(self._handle))
         else:
+            # Before and after, so that at no moment anything stands for the owner's handle and is used.
+            self._forget()
             self._handle = calls.new_handle()
             self._borrows = ()
             self._forget()

@@ -15,7 +15,7 @@ from .calls import MSG_DONTWAIT, POLLIN, POLLOUT, check
 from .errors import error
 from .options import apply_options, check_options
 from .receiver import Receiver, preset, return_receiver, take_small
-from .waiting import check_timeout, deadline_of, finish, now, remaining
+from .waiting import check_timeout, deadline_of, finish, now, remaining, try_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -183,9 +183,14 @@ class Connected(Socket):
         Raises:
             TypeError, ValueError: not a number; zero, negative, infinite.
         """
-        self._read_timeout = check_timeout(timeout)
+        timeout = check_timeout(timeout)
+        if timeout is None:
+            self._read_timeout = None
         self._recv_flags = self._always_asks | (0 if timeout is None else MSG_DONTWAIT)
+        # After the flags, and whoever sets a receiver reads it before them: nobody pairs the new token with old flags.
         self._token = object()
+        # A timeout holds only for attempts that do not block, also when a signal handler raises in between.
+        self._read_timeout = timeout
 
     def read_timeout(self) -> float | None:
         """Return the timeout of receives in seconds, exactly as it was set, or None."""
@@ -193,8 +198,11 @@ class Connected(Socket):
 
     def set_write_timeout(self, timeout: float | None) -> None:
         """Let each send raise TimeoutError after so many seconds (float), or never (None); as for reading."""
-        self._write_timeout = check_timeout(timeout)
+        timeout = check_timeout(timeout)
+        if timeout is None:
+            self._write_timeout = None
         self._send_flags = self._always_sends | (0 if timeout is None else MSG_DONTWAIT)
+        self._write_timeout = timeout
 
     def write_timeout(self) -> float | None:
         """Return the timeout of sends in seconds, exactly as it was set, or None."""
@@ -235,7 +243,15 @@ class Connected(Socket):
             return_receiver(receiver)
             return None
         if count < 0:
-            count = self._finish_receive(receive, receiver, flags, count)
+            try:
+                tried = try_once(lambda: receive(receiver.c), count)
+            except OSError:
+                return_receiver(receiver)
+                raise
+            if tried is None:
+                return_receiver(receiver)
+                return None
+            count = tried
         data: bytes = receiver.view[: min(count, size)]
         return_receiver(receiver)
         return data, count

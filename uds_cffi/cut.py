@@ -1,4 +1,4 @@
-"""Cutting memory into messages: the one place that asks which interpreter runs.
+"""Cutting memory into messages; like ``vectors``, this module asks which interpreter runs.
 
 Rule: both ways give the same, and both are tested everywhere.  Each is twice as fast as the other on its own
 interpreter: CPython pays for each bytecode and each cdata object, PyPy's compiler removes them, but not calls into

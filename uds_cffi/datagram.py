@@ -174,7 +174,7 @@ class UnixDatagram(PacketSocket):
         receiver = preset(self._handle, size, self._recv_flags | flags, 0, room=0)
         result = self._receive_message(receiver, flags)
         data = receiver.view[: result & SIZE_MASK]
-        packet = _new(PacketFrom, (data, result >= CUT, receiver.sender()))
+        packet = _new(PacketFrom, (data, bool(result & CUT), receiver.sender()))
         return_receiver(receiver)
         return packet
 

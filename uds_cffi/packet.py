@@ -76,7 +76,7 @@ class PacketSocket(Batching, Receiving):
             return self._recv_any(size, 0)
         # The size of the last call was an int within the limits; another object is looked at.
         if (receiver.token is not self._token or receiver.size is not size) and not adapt(
-            receiver, self._handle, size, self._recv_flags, self._token
+            receiver, self._token, self._handle, size, self._recv_flags
         ):
             return self._recv_any(size, 0)
         count = receive_packet(receiver.c)
@@ -114,7 +114,12 @@ class PacketSocket(Batching, Receiving):
             # The commonest buffer is always writable and contiguous.
             memory = from_buffer(buffer)
             size = len(memory)
-            count = c_recv_packet(self._handle, memory, size, self._recv_flags)
+            try:
+                count = c_recv_packet(self._handle, memory, size, self._recv_flags)
+            except BaseException:
+                # A signal handler's; the traceback must not keep the buffer from being resized.
+                del memory
+                raise
             if count >= 0:
                 return _new(PacketInto, (count, False) if count <= size else (size, True))
         with writable(buffer) as memory:
@@ -135,7 +140,9 @@ class PacketSocket(Batching, Receiving):
             return None if count is None else _new(PacketInto, (min(count, size), count > size))
 
     def recv_vectored(self, buffers: Iterable[Any], flags: int = 0) -> PacketInto:
-        """Receive one packet into several writable buffers, one after the other (recvmsg(2)).
+        """Receive one packet into several writable buffers, one after the other.
+
+        This is recvmsg(2); a few small bytearrays are filled after one recv(2).
 
         Returns:
             PacketInto(nbytes, truncated).

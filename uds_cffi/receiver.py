@@ -6,8 +6,7 @@ Rules:
   one thread serves use the same memory, which stays in the processor's cache.
 - The pool keeps at most 1 MiB.  The child of a fork begins without it.
 - Whatever an exception passed through is dropped: a signal handler may have raised half-way through an update.
-- A receiver in the pool is as it was made: whoever changed more than ``prepare()`` does has it restored when it goes
-  back.
+- A receiver in the pool fills its own memory and no caller's: what ``scatter()`` changed is restored when it goes back.
 """
 
 from __future__ import annotations
@@ -49,6 +48,10 @@ _ITEM = Struct("4i").unpack_from
 
 _RECEIVER = ffi.typeof("struct uds_receiver *")
 _CHARS = ffi.typeof("char[]")
+
+
+# The size of a receiver that is not set; no caller has it.
+_UNSET: Any = object()
 
 
 def check_size(size: Any) -> int:
@@ -98,8 +101,8 @@ class Receiver:
     handle: CData | None
     # Stands for that socket and its plain flags together; None for other flags.
     token: object
-    # The very object that a caller gave, so that the next call compares identities; None before the first use.
-    size: int | None
+    # The very object that a caller gave, so that the next call compares identities.
+    size: object
     # Owns what the next receive brings.
     _fds: OwnedFds | None
 
@@ -107,7 +110,7 @@ class Receiver:
         self.c = ffi.new(_RECEIVER)
         self.capacity = 0
         self.handle = self.token = None
-        self.size = None
+        self.size = _UNSET
         self.flags = self.most = 0
         self.memory = None
         self.view = None
@@ -173,7 +176,7 @@ class Receiver:
         self.c.iov, self.c.iovcnt = into.iov, into.count
         self.c.size = into.size
         # That is not the size of the memory, so the next use presets it.
-        self.size = None
+        self.size = _UNSET
 
     def _limit(self, room: int) -> None:
         room = min(room, _CONTROL_SIZE)
@@ -183,8 +186,10 @@ class Receiver:
     def own(self) -> None:
         """Have an owner for the descriptors that the next receive brings."""
         if self._fds is None:
-            self._fds = fds = OwnedFds._with_slots()
+            fds = OwnedFds._with_slots()
+            # In this order: interrupted in between, the next receive begins here again.
             self.c.fds = fds._slots
+            self._fds = fds
 
     def receive(self) -> int:
         """Receive: a packed result, as ``uds_receive_packed()`` returns it, or -errno."""
@@ -268,7 +273,7 @@ def preset(
     return receiver
 
 
-def adapt(receiver: Receiver, handle: CData, size: Any, flags: int, token: object) -> bool:
+def adapt(receiver: Receiver, token: object, handle: CData, size: Any, flags: int) -> bool:
     """Set a small receiver for a socket and its plain flags; False, and it is given back, if the size is not small."""
     if receiver.size is not size and check_size(size) > SMALL_SIZE:
         give_small(receiver)

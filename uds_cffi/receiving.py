@@ -54,9 +54,10 @@ class Receiving(Sending):
             except IndexError:
                 receiver = Receiver(0)
             # The objects of the last call were of the right types and values.
-            if receiver.token is not self._token or receiver.size is not size or receiver.most is not max_fds:
+            token = self._token
+            if receiver.token is not token or receiver.size is not size or receiver.most is not max_fds:
                 return_receiver(receiver)
-                receiver = preset(self._handle, size, self._recv_flags, check_max_fds(max_fds), self._token)
+                receiver = preset(self._handle, size, self._recv_flags, check_max_fds(max_fds), token)
         result = receiver.receive()
         if result < 0:
             result = self._receive_message(receiver, flags, result)
@@ -100,7 +101,7 @@ class Receiving(Sending):
             result = self._receive_message(receiver, flags)
             addr = receiver.sender()
             return_receiver(receiver)
-            return result & SIZE_MASK, result >= CUT, into.size, addr
+            return result & SIZE_MASK, bool(result & CUT), into.size, addr
 
     def recv_ancillary(
         self, size_or_buffers: int | Iterable[Any], ancillary: SocketAncillary, flags: int = 0

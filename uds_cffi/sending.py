@@ -87,7 +87,9 @@ class Sending(Connected):
         return try_once(lambda: c_send(self._handle, data, len(data), flags))
 
     def send_vectored(self, buffers: Iterable[Any], flags: int = 0) -> int:
-        """Send several buffers as one (sendmsg(2)).
+        """Send several buffers as one.
+
+        This is sendmsg(2); a few small ones are copied for one send(2).
 
         Args:
             buffers: an iterable of contiguous bytes-like objects.
@@ -186,10 +188,12 @@ class Sending(Connected):
                 (``options.pass_rights``); OSError (ETOOMANYREFS) when too many are in flight; otherwise as for
                 ``send()``.
         """
-        if flags == 0 and data and type(data) is bytes and type(fds) is list and are_ints(fds):
+        # A list of our own: no other thread changes it between counting and sending.
+        numbers = fds[:] if type(fds) is list else None
+        if flags == 0 and data and type(data) is bytes and numbers is not None and are_ints(numbers):
             # What this call refuses is looked at again below, and gets the error that says what it is.
             try:
-                sent = c_send_numbers(self._handle, data, len(data), self._send_flags, fds, len(fds))
+                sent = c_send_numbers(self._handle, data, len(data), self._send_flags, numbers, len(numbers))
             except OverflowError:
                 sent = -1
             if sent >= 0:

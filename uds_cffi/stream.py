@@ -81,7 +81,7 @@ class UnixStream(Unbatched, Receiving):
             return self._receive(receive, size, 0)[0]
         # The size of the last call was an int within the limits; another object is looked at.
         if (receiver.token is not self._token or receiver.size is not size) and not adapt(
-            receiver, self._handle, size, self._recv_flags, self._token
+            receiver, self._token, self._handle, size, self._recv_flags
         ):
             return self._receive(receive, size, 0)[0]
         count = receive(receiver.c)
@@ -152,7 +152,12 @@ class UnixStream(Unbatched, Receiving):
         elif type(buffer) is bytearray and buffer:
             # The commonest buffer is always writable and contiguous.
             memory = from_buffer(buffer)
-            count = c_recv(self._handle, memory, len(memory), self._recv_flags)
+            try:
+                count = c_recv(self._handle, memory, len(memory), self._recv_flags)
+            except BaseException:
+                # A signal handler's; the traceback must not keep the buffer from being resized.
+                del memory
+                raise
             if count >= 0:
                 return count
         with writable(buffer) as memory:
@@ -186,7 +191,9 @@ class UnixStream(Unbatched, Receiving):
         return data
 
     def recv_vectored(self, buffers: Iterable[Any], flags: int = 0) -> int:
-        """Receive into several writable buffers, one after the other (recvmsg(2)); ancillary data is discarded.
+        """Receive into several writable buffers, one after the other; ancillary data is discarded.
+
+        This is recvmsg(2); a few small bytearrays are filled after one recv(2).
 
         More than IOV_MAX of them take several calls, of which only the first waits.
 
