@@ -29,6 +29,7 @@ CONCERNS = (
     "calls",
     "handle",
     "wait",
+    "holes",
     "address",
     "fds",
     "control",

@@ -9,6 +9,7 @@
 #ifndef UDS_BATCH_C
 #define UDS_BATCH_C
 #include "credentials.c"
+#include "holes.c"
 #include "options.c"
 #include "packet.c"
 #include "receive.c"
@@ -270,6 +271,30 @@ UDS_FUNCTION int uds_handle_send_batch(struct uds_handle *handle, const void *da
     }
     uds_handle_leave(handle);
     return at > first || result == 0 ? at - first : (int)result;
+}
+
+/* Sends packets that are joined by holes.  Returns how many went, or -errno when none did; -EILSEQ when the holes do not
+   tell where they end, and nothing went. */
+UDS_FUNCTION int uds_handle_send_joined(struct uds_handle *handle, const void *data, size_t size, int count, int flags)
+{
+    const char *place = data, *end = place + size;
+    ssize_t result = 0;
+    int at, fd;
+
+    if (!uds_holes_between(data, size, count))
+        return -EILSEQ;
+    fd = uds_handle_enter(handle);
+    if (fd < 0)
+        return fd;
+    for (at = 0; at < count; at++) {
+        const char *hit = uds_hole_find(place, end, NULL);
+        result = uds_send(fd, place, (size_t)((hit != NULL ? hit : end) - place), flags | MSG_NOSIGNAL);
+        if (result < 0)
+            break;
+        place = hit != NULL ? hit + UDS_HOLE_SIZE : end;
+    }
+    uds_handle_leave(handle);
+    return at > 0 ? at : (int)result;
 }
 
 /* Sends one packet with what goes beside it; fds is where its descriptors begin. */

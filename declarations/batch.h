@@ -55,4 +55,5 @@ struct uds_outgoing_batch {
 
 int uds_handle_send_batch(struct uds_handle *handle, const void *data, const void *lengths, int first, int count,
                           int flags);
+int uds_handle_send_joined(struct uds_handle *handle, const void *data, size_t size, int count, int flags);
 int uds_batch_send(struct uds_outgoing_batch *batch, int first);

@@ -8,10 +8,8 @@
 #ifndef UDS_FRAMES_SEND_C
 #define UDS_FRAMES_SEND_C
 #include "frames.c"
+#include "holes.c"
 #include "send.c"
-
-/* Bytes that all differ, of which the first does not occur in UTF-8. */
-#define UDS_FRAMES_HOLE 0xf73a91c5u
 
 struct uds_frame_writer {
     struct uds_handle *handle;
@@ -147,14 +145,12 @@ UDS_FUNCTION int64_t uds_frames_fill_wire(struct uds_frame_writer *writer, const
     return (int64_t)(total + large_size);
 }
 
-/* The same of messages that are joined by holes, which become their headers: that costs Python no step for each.
-   -EILSEQ when a message holds what looks like a hole; a hole cannot begin in one and end in the next, because its
-   bytes differ. */
+/* The same of messages that are joined by holes, which become their headers.  -EILSEQ when a message holds what looks
+   like a hole. */
 UDS_FUNCTION int64_t uds_frames_fill_holes(struct uds_frame_writer *writer, const char *data, size_t size, int count)
 {
-    const char hole[] = {(char)(UDS_FRAMES_HOLE >> 24), (char)(UDS_FRAMES_HOLE >> 16 & 0xff),
-                         (char)(UDS_FRAMES_HOLE >> 8 & 0xff), (char)(UDS_FRAMES_HOLE & 0xff)};
-    char *header = writer->wire, *from, *hit, *end;
+    char *header = writer->wire;
+    const char *from, *hit, *end;
     int seen = 1;
 
     if (size > writer->size - UDS_FRAME_HEADER)
@@ -164,11 +160,7 @@ UDS_FUNCTION int64_t uds_frames_fill_holes(struct uds_frame_writer *writer, cons
     end = from + size;
     for (;;) {
         size_t length;
-        hit = memchr(from, hole[0], (size_t)(end - from));
-        if (hit != NULL && ((size_t)(end - hit) < sizeof hole || memcmp(hit, hole, sizeof hole) != 0)) {
-            from = hit + 1;
-            continue;
-        }
+        hit = uds_hole_find(from, end, NULL);
         length = (size_t)((hit != NULL ? hit : end) - header) - UDS_FRAME_HEADER;
         if (length > writer->limit)
             return -EMSGSIZE;
@@ -176,8 +168,8 @@ UDS_FUNCTION int64_t uds_frames_fill_holes(struct uds_frame_writer *writer, cons
         if (hit == NULL)
             break;
         seen++;
-        header = hit;
-        from = hit + UDS_FRAME_HEADER;
+        header += UDS_FRAME_HEADER + length;
+        from = hit + UDS_HOLE_SIZE;
     }
     if (seen != count)
         return -EILSEQ;

@@ -1,5 +1,4 @@
 /* Framed messages: sending.  The lengths of messages are packed uint32_t. */
-#define UDS_FRAMES_HOLE ...
 
 struct uds_frame_writer {
     struct uds_handle *handle;

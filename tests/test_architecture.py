@@ -79,6 +79,7 @@ IMPORT_LIB = {
     "batchmemory",
     "calls",
     "control",
+    "cut",
     "frames",
     "message",
     "naming",

@@ -25,6 +25,7 @@ from uds_cffi import (
     PacketBatch,
     UnixDatagram,
     batchmemory,
+    cut,
 )
 
 
@@ -82,6 +83,44 @@ def test_packets_are_bytes_like(packet_pair: tuple[Any, Any], packets: Any) -> N
     one, two = packet_pair
     assert one.send_batch(packets) == 2
     assert two.recv_batch(2, 2).data in ([b"a", b"b"], [b"ab", b"b"])
+
+
+HOLE = cut.HOLE
+
+
+@pytest.mark.parametrize(
+    "packets",
+    [[HOLE], [HOLE[:2], HOLE[2:]], [b"", HOLE + HOLE, b""], [HOLE[:1] * 100], [HOLE[:3], b"", HOLE[:1]]],
+)
+def test_packets_may_hold_what_stands_between_them(packet_pair: tuple[Any, Any], packets: list[bytes]) -> None:
+    """Packets arrive as they were sent, whatever bytes they are of."""
+    one, two = packet_pair
+    assert one.send_batch(packets) == len(packets)
+    assert two.recv_batch(len(packets) + 1, 100).data == packets
+
+
+def test_packets_are_copied_before_the_first_goes(packet_pair: tuple[Any, Any]) -> None:
+    """Packets that wait for room are those of the call, although the caller's memory changes meanwhile."""
+    one, two = packet_pair
+    packets: list[Any] = [bytearray(b"%04d" % place) for place in range(2000)]
+    expected = list(map(bytes, packets))
+    with support.in_thread(one.send_batch, packets) as sent:
+        received = two.recv_batch(1, 8).data
+        for packet in packets:
+            packet[:] = b"changed"
+        while len(received) < len(expected):
+            received += two.recv_batch(1024, 8).data
+    assert sent == [2000]
+    assert received == expected
+
+
+@pytest.mark.parametrize("name", ["join_at_once", "join_bytes"])
+def test_both_ways_of_joining(name: str) -> None:
+    """Bytes are joined by either way, on every interpreter; what cannot be joined is left to who says why."""
+    join = getattr(cut, name)
+    assert join([b"a", b"", b"bc"]) == b"a" + HOLE + HOLE + b"bc"
+    assert join([b"a", "b"]) is None
+    assert join([b"a", 1]) is None
 
 
 def test_large_batch_is_one_call(packet_pair: tuple[Any, Any]) -> None:

@@ -163,7 +163,7 @@ def test_both_ways_of_cutting_are_the_same(name, lengths):
     assert [len(message) for message in got] == lengths
 
 
-HOLE = frames.HOLE
+HOLE = cut.HOLE
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,26 @@ def test_send_and_receive(ends):
     assert send(one, [b"a"], first=1) == 0
 
 
+def test_send_joined(ends):
+    """Holes tell where packets end; bytes that leave this open, or look like holes too often, are not sent."""
+    one, two = ends
+    hole = lib.UDS_HOLE.to_bytes(4, "big")
+    packets = [b"a", hole[:3], b"", hole[1:] + b"\xf7"]
+    data = hole.join(packets)
+    for wrong in (0, 3, 5):
+        assert lib.uds_handle_send_joined(one, data, len(data), wrong, 0) == -errno.EILSEQ
+    assert lib.uds_handle_send_joined(one, hole[:1] * 40, 40, 1, 0) == -errno.EILSEQ
+    memory = Memory(4, 8)
+    assert memory.receive(two) == -errno.EAGAIN
+    assert lib.uds_handle_send_joined(one, data, len(data), 4, 0) == 4
+    assert memory.receive(two) == 4
+    assert memory.taken(4) == packets
+    assert lib.uds_handle_send_joined(new_handle(), data, len(data), 4, 0) == -errno.EBADF
+    huge = b"a" + hole + bytes(10_000_000)
+    assert lib.uds_handle_send_joined(one, huge, len(huge), 2, 0) == 1
+    assert lib.uds_handle_send_joined(one, huge[5:], len(huge) - 5, 1, 0) == -errno.EMSGSIZE
+
+
 def test_receive_stops_at_its_limits(ends):
     """Neither count nor room is passed; what was cut is marked."""
     one, two = ends

@@ -10,7 +10,7 @@ import pytest
 from uds_cffi import UnixStream, ffi, lib
 
 ROOM = 64
-HOLE = lib.UDS_FRAMES_HOLE.to_bytes(4, "big")
+HOLE = lib.UDS_HOLE.to_bytes(4, "big")
 
 
 @pytest.fixture

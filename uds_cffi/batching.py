@@ -22,10 +22,13 @@ from .batchmemory import (
     return_batch,
 )
 from .batchmemory import send_batch as c_send_batch
+from .batchmemory import send_joined as c_send_joined
 from .calls import MSG_DONTWAIT, MSG_PEEK, POLLIN
 from .connected import Connected
+from .cut import HOLE, join
 from .errors import error
 from .flags import RECV_BATCH, SEND, check_flags
+from .message import check_list
 from .receiver import SMALL_SIZE, check_max_fds, check_size
 from .waiting import deadline_of, now, remaining
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from .batchmemory import IncomingBatch
 
 
+_EILSEQ = -errno.EILSEQ
 _NO_PACKETS = (
     "a stream has no packets that a batch could be made of: UnixSeqpacketConn and UnixDatagram have; "
     "FramedStream sends messages over a stream, many in one system call"
@@ -97,9 +101,19 @@ class Batching(Connected):
             return self._send_batch(packets, flags, fds, credentials, None)
         if flags != 0:
             flags = check_flags(flags, SEND)
-        packed = count, data, lengths = pack_packets(packets)
-        sent = c_send_batch(self._handle, data, lengths, 0, count, self._send_flags | flags)
-        return count if sent == count and sent else self._send_packed(packed, flags, None, None, sent)
+        if type(packets) is not list:
+            check_list(packets)
+            packets = list(packets)
+        joined = join(packets)
+        if joined is not None:
+            count = len(packets)
+            sent = c_send_joined(self._handle, joined, len(joined), count, self._send_flags | flags)
+            if sent == count:
+                return count
+            if sent != _EILSEQ:
+                # The others go from the same copy.
+                return self._send_packed(pack_packets(joined.split(HOLE)), flags, None, None, sent)
+        return self._send_packed(pack_packets(packets), flags, None, None, None)
 
     def _send_batch(self, packets: Iterable[Any], flags: int, fds: Any, credentials: Any, addrs: Any) -> int:
         flags = check_flags(flags, SEND)

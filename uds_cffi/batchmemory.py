@@ -46,6 +46,7 @@ _NAME_SIZE = ffi.sizeof("struct uds_name")
 
 receive_batch = lib.uds_handle_receive_batch
 send_batch = lib.uds_handle_send_batch
+send_joined = lib.uds_handle_send_joined
 _unpack = ffi.unpack
 
 # How packets of one length are taken apart, by their number and length.

@@ -1,4 +1,4 @@
-"""Cutting memory into messages; like ``vectors``, this module asks which interpreter runs.
+"""Joining messages, and cutting memory into them; like ``vectors``, this module asks which interpreter runs.
 
 Rule: both ways give the same, and both are tested everywhere.  Each is twice as fast as the other on its own
 interpreter: CPython pays for each bytecode and each cdata object, PyPy's compiler removes them, but not calls into
@@ -11,11 +11,17 @@ import sys
 from io import BytesIO
 from struct import Struct
 
+from ._lib import lib
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from ._lib import CData
+
+# What stands between messages that are joined, so that C finds where they end.
+HOLE: bytes = lib.UDS_HOLE.to_bytes(4, "big")
 
 # How so many lengths are read and written at once, made when first asked for.
 _structs: dict[int, Struct] = {}
@@ -43,4 +49,22 @@ def cut_by_index(reader: CData, view: Any, lengths: Any) -> list[bytes]:
     return [view[starts[index] : starts[index] + sizes[index]] for index in range(reader.count)]
 
 
-cut = cut_by_reading if sys.implementation.name == "cpython" else cut_by_index
+def join_at_once(items: list[Any]) -> bytes | None:
+    """Join contiguous bytes-like objects with holes; None when that is refused."""
+    try:
+        return HOLE.join(items)
+    except (TypeError, BufferError):
+        return None
+
+
+def join_bytes(items: list[Any]) -> bytes | None:
+    """Join bytes with holes; None for other types, of which PyPy joins some that are not contiguous."""
+    for item in items:
+        if type(item) is not bytes:
+            return None
+    return HOLE.join(items)
+
+
+_CPYTHON = sys.implementation.name == "cpython"
+cut = cut_by_reading if _CPYTHON else cut_by_index
+join: Callable[[list[Any]], bytes | None] = join_at_once if _CPYTHON else join_bytes

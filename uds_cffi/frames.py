@@ -32,9 +32,6 @@ MEMORY_SIZE = 32 * 1024
 LARGE_SIZE = 8 * 1024
 HEADER_SIZE = 4
 
-# What stands between messages that are joined, where their headers will be.
-HOLE: bytes = lib.UDS_FRAMES_HOLE.to_bytes(HEADER_SIZE, "big")
-
 KIND = 3
 FDS: int = lib.UDS_FRAMES_FDS
 LOST: int = lib.UDS_FRAMES_LOST

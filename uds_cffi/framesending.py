@@ -9,10 +9,11 @@ Rules:
 from __future__ import annotations
 
 from .calls import MSG_DONTWAIT
+from .cut import HOLE
 from .errors import FrameError
 from .fds import Borrowed
 from .flags import check_flags
-from .frames import HEADER_SIZE, HOLE, LARGE_SIZE, MEMORY_SIZE, FrameWriter
+from .frames import HEADER_SIZE, LARGE_SIZE, MEMORY_SIZE, FrameWriter
 from .frames import send as c_send
 from .message import check_list
 from .values import Closing
