@@ -29,6 +29,7 @@ struct uds_batch_packet {
 };
 
 struct uds_batch {
+    struct uds_handle *handle; /* for uds_batch_receive only */
     void *data;          /* packets lie here one behind the other */
     size_t room;         /* how many bytes there are */
     size_t size;         /* of each packet, at most; a packet is taken only when that much room is left */
@@ -223,6 +224,20 @@ UDS_FUNCTION int uds_handle_receive_batch(struct uds_handle *handle, struct uds_
     uds_handle_leave(handle);
     batch->plain &= !batch->ended && batch->error == 0;
     return taken;
+}
+
+/* A result's packets, and from which bit on it has the length that all of them have. */
+#define UDS_BATCH_TAKEN 0xffff
+#define UDS_BATCH_EACH 16
+
+/* The same in one number: -errno; how many packets, when there is more to tell than their bytes, or their lengths
+   differ; otherwise their one length too, plus 1, so that one look says how to take them apart. */
+UDS_FUNCTION int64_t uds_batch_receive(struct uds_batch *batch)
+{
+    int taken = uds_handle_receive_batch(batch->handle, batch);
+    if (taken <= 0 || !batch->plain || batch->each < 0)
+        return taken;
+    return taken | ((int64_t)batch->each + 1) << UDS_BATCH_EACH;
 }
 
 /* --- Send --- */

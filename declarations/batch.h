@@ -14,7 +14,11 @@ struct uds_batch_packet {
     ...;
 };
 
+#define UDS_BATCH_TAKEN ...
+#define UDS_BATCH_EACH ...
+
 struct uds_batch {
+    struct uds_handle *handle;
     void *data;
     size_t room;
     size_t size;
@@ -36,6 +40,8 @@ struct uds_batch {
 };
 
 int uds_handle_receive_batch(struct uds_handle *handle, struct uds_batch *batch);
+
+int64_t uds_batch_receive(struct uds_batch *batch);
 
 struct uds_outgoing_batch {
     struct uds_handle *handle;

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import errno
+import os
 import pickle
 import time
 from collections.abc import Sequence
@@ -65,7 +66,7 @@ def test_more_ways_to_take_apart_than_are_kept(packet_pair: tuple[Any, Any], len
             packets = [bytes([number]) * (lengths[place % len(lengths)] + extra) for place in range(number)]
             one.send_batch(packets)
             assert two.recv_batch(number, 20).data == packets
-    assert len(batchmemory._splitters) <= batchmemory._SPLITTERS
+    assert len(batchmemory.splitters) <= batchmemory._SPLITTERS
 
 
 @pytest.mark.parametrize(
@@ -121,6 +122,34 @@ def test_both_ways_of_joining(name: str) -> None:
     assert join([b"a", b"", b"bc"]) == b"a" + HOLE + HOLE + b"bc"
     assert join([b"a", "b"]) is None
     assert join([b"a", 1]) is None
+
+
+@pytest.mark.parametrize("name", ["splitter_by_struct", "splitter_by_index"])
+@pytest.mark.parametrize(("count", "each"), [(1, 3), (4, 0), (64, 1), (256, 64)])
+def test_both_ways_of_splitting(name: str, count: int, each: int) -> None:
+    """Messages of one length are cut out of memory by either way, on every interpreter."""
+    data = os.urandom(count * each)
+    messages = getattr(cut, name)(count, each)(memoryview(data + b"more"))
+    assert list(map(len, messages)) == [each] * count
+    assert b"".join(messages) == data
+
+
+def test_presets_do_not_mix(packet_pair: tuple[Any, Any]) -> None:
+    """What a receive asked for is not taken for what the next one asks for, from either end of the pair."""
+    one, two = packet_pair
+    for from_, to in [(one, two), (two, one)] * 2:
+        for size in (2, 3, 300, 2):
+            from_.send_batch([b"abcd", b"efgh", b"ijkl"])
+            assert shown(to.recv_batch(2, size)) == [
+                plain(data[:size], truncated=size < 4) for data in (b"abcd", b"efgh")
+            ]
+            assert to.recv_batch(1, 4, MSG_DONTWAIT).data == [b"ijkl"]
+            with pytest.raises(BlockingIOError):
+                to.recv_batch(1, 4, MSG_DONTWAIT)
+    with pytest.raises(TypeError, match="float"):
+        two.recv_batch(2.0, 2)
+    with pytest.raises(TypeError, match="bool"):
+        two.recv_batch(True, 4)
 
 
 def test_large_batch_is_one_call(packet_pair: tuple[Any, Any]) -> None:

@@ -98,6 +98,22 @@ def test_send_joined(ends):
     assert lib.uds_handle_send_joined(one, huge[5:], len(huge) - 5, 1, 0) == -errno.EMSGSIZE
 
 
+def test_receive_in_one_number(ends):
+    """One number tells how many packets came and, when that and their bytes is all there is, their one length."""
+    one, two = ends
+    memory = Memory(3, 4)
+    memory.c.handle = two
+    for packets, each in (([b"aa", b"bb", b"cc"], 2), ([b""], 0), ([b"a", b"bb"], None), ([b"abcde"] * 2, None)):
+        assert send(one, packets) == len(packets)
+        more = 0 if each is None else each + 1 << lib.UDS_BATCH_EACH
+        assert lib.uds_batch_receive(memory.c) == len(packets) | more
+        assert memory.taken(len(packets)) == [packet[:4] for packet in packets]
+    assert lib.uds_batch_receive(memory.c) == -errno.EAGAIN
+    memory.c.handle = empty = new_handle()
+    assert lib.uds_batch_receive(memory.c) == -errno.EBADF
+    assert lib.uds_handle_fileno(empty) == -1
+
+
 def test_receive_stops_at_its_limits(ends):
     """Neither count nor room is passed; what was cut is marked."""
     one, two = ends

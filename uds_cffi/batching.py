@@ -15,11 +15,14 @@ from .address import UnixSocketAddr
 from .batch import PacketBatch
 from .batchmemory import (
     MAX_COUNT,
+    TAKEN,
     OutgoingBatch,
+    _pool,
     borrow_batch,
     pack_packets,
     receive_batch,
     return_batch,
+    splitters,
 )
 from .batchmemory import send_batch as c_send_batch
 from .batchmemory import send_joined as c_send_joined
@@ -196,23 +199,54 @@ class Batching(Connected):
             OSError: before the first packet: ConnectionResetError, BlockingIOError, TimeoutError, ...; behind one it is
                 in the batch.
         """
-        if flags != 0:
-            flags = _check_receive_flags(flags)
-        if type(count) is not int or not 1 <= count <= MAX_COUNT:
-            _refuse_count(count)
-        if type(size) is not int or not 0 <= size <= SMALL_SIZE:
-            check_size(size)
-        if max_fds != 0:
-            check_max_fds(max_fds)
-        if credentials:
-            features.require("credentials")
+        handle = self._handle
         incoming = borrow_batch()
-        incoming.prepare((count, size, flags, self._connection_ends, max_fds, bool(credentials), bool(addresses)))
+        if (
+            (incoming.count is not count or incoming.size is not size or incoming.handle is not handle)
+            or (flags != 0 or max_fds != 0)
+            or (credentials or addresses)
+        ):
+            flags = self._prepare_batch(incoming, count, size, flags, max_fds, bool(credentials), bool(addresses))
+        result = receive_batch(incoming.c)
+        split = splitters.get(result)
+        if split is None or incoming.count is None:
+            return self._unpack_batch(incoming, result, flags)
+        batch = PacketBatch(split(incoming.view), False, None)
+        if _pool:
+            return_batch(incoming)
+        else:
+            # It was preset for no more than bytes, so it has nothing to let go, and its memory is within the limit.
+            _pool.append(incoming)
+        return batch
+
+    def _prepare_batch(
+        self, incoming: IncomingBatch, count: int, size: int, flags: int, max_fds: int, credentials: bool, names: bool
+    ) -> int:
+        """Check how a batch is wanted, and let it be received in this way; returns the flags."""
+        try:
+            if flags != 0:
+                flags = _check_receive_flags(flags)
+            if type(count) is not int or not 1 <= count <= MAX_COUNT:
+                _refuse_count(count)
+            if type(size) is not int or not 0 <= size <= SMALL_SIZE:
+                check_size(size)
+            if max_fds != 0:
+                check_max_fds(max_fds)
+            if credentials:
+                features.require("credentials")
+        except BaseException:
+            return_batch(incoming)
+            raise
+        incoming.prepare(self._handle, (count, size, flags, self._connection_ends, max_fds, credentials, names))
+        return flags
+
+    def _unpack_batch(self, incoming: IncomingBatch, result: int, flags: int) -> PacketBatch:
+        """Make a batch of whatever a receive has brought, after bringing it to its end."""
+        if result < 0:
+            result = self._finish_batch(incoming, result, flags)
         c = incoming.c
-        taken = receive_batch(self._handle, c)
-        if taken < 0:
-            taken = self._finish_batch(incoming, taken, flags)
-        data = incoming.data(taken) if taken else []
+        taken = result & TAKEN
+        data = incoming.data(result) if taken else []
         if taken and c.plain:
             batch = PacketBatch(data, False, None)
         else:
@@ -232,7 +266,7 @@ class Batching(Connected):
         timeout, deadline = self._read_timeout, None
 
         def attempt() -> int:
-            return receive_batch(self._handle, incoming.c)
+            return receive_batch(incoming.c)
 
         try:
             if timeout is None and taken == -errno.EAGAIN and not flags & MSG_DONTWAIT:

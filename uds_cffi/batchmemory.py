@@ -19,6 +19,7 @@ from ._lib import ffi, lib
 from .address import UnixSocketAddr
 from .calls import NULL, readable
 from .credentials import Credentials
+from .cut import splitter
 from .fds import Borrowed, OwnedFds
 from .message import check_list
 from .naming import new_name
@@ -44,14 +45,18 @@ _PACKETS = ffi.typeof("struct uds_batch_packet[]")
 _PACKET_SIZE = ffi.sizeof("struct uds_batch_packet")
 _NAME_SIZE = ffi.sizeof("struct uds_name")
 
-receive_batch = lib.uds_handle_receive_batch
+receive_batch = lib.uds_batch_receive
 send_batch = lib.uds_handle_send_batch
 send_joined = lib.uds_handle_send_joined
 _unpack = ffi.unpack
 
-# How packets of one length are taken apart, by their number and length.
-_splitters: dict[tuple[int, int], Callable[[Any], tuple[bytes, ...]]] = {}
+TAKEN: int = lib.UDS_BATCH_TAKEN
+EACH: int = lib.UDS_BATCH_EACH
+
+# How packets of one length are taken apart, by the result that tells their number and length.
+splitters: dict[int, Callable[[Any], list[bytes]]] = {}
 _SPLITTERS = 256
+# So few packets are sliced when there are many other ways already: they shall not drive those out.
 _FEW = 4
 
 
@@ -59,37 +64,50 @@ class IncomingBatch:
     """A preset receive of a batch, with the memory that it fills."""
 
     __slots__ = (
-        *("c", "kept", "_preset", "_fds", "_room", "_count"),
-        *("_memory", "_view", "_lengths", "_packets", "_names"),
+        *("c", "kept", "view", "handle", "count", "size", "_preset", "_fds", "_room", "_count"),
+        *("_memory", "_lengths", "_packets", "_names"),
     )
 
     # How many bytes it keeps.
     kept: int
+    # What it is preset for when only bytes are wanted, and nothing of it outlives the receive; otherwise count is None.
+    handle: CData | None
+    count: int | None
+    size: int
     _preset: tuple[Any, ...]
     _fds: OwnedFds | None
     _memory: CData | None
-    _view: Any
+    view: Any
     _lengths: CData
     _packets: CData
     _names: CData | None
 
     def __init__(self) -> None:
         self.c = ffi.new(_BATCH)
+        self.handle = self.count = None
+        self.size = 0
         self._preset = ()
         self._fds = None
         # How much there is of each kind of memory.
         self.kept = self._room = self._count = 0
-        self._memory = self._view = self._lengths = self._packets = self._names = None
+        self._memory = self.view = self._lengths = self._packets = self._names = None
 
-    def prepare(self, preset: tuple[int, int, int, bool, int, bool, bool]) -> None:
-        """Receive in this way the next time.
+    def prepare(self, handle: CData, preset: tuple[int, int, int, bool, int, bool, bool]) -> None:
+        """Receive from this socket in this way the next time.
 
         ``preset`` is how many packets, of what size, with which flags; whether it is a connection; and what is wanted
         beside bytes: how many descriptors, whether credentials, whether addresses.
         """
+        # Until all is set it is preset for nothing.
+        self.count = None
         if preset != self._preset:
+            self._preset = ()
             self._set(*preset)
             self._preset = preset
+        self.c.handle = self.handle = handle
+        count, self.size, flags = preset[:3]
+        if not flags and not self.c.whole and self._fds is None and self.kept <= POOL_SIZE:
+            self.count = count
 
     def _set(
         self, count: int, size: int, flags: int, connection: bool, max_fds: int, credentials: bool, addresses: bool
@@ -114,7 +132,7 @@ class IncomingBatch:
         if self._memory is None or room > self._room:
             self._room = max(64, 1 << max(room - 1, 0).bit_length()) if room <= _ROOM else room
             self._memory = ffi.new(_CHARS, self._room)
-            self._view = ffi.buffer(self._memory)
+            self.view = ffi.buffer(self._memory)
             self.c.data = self._memory
         if count > self._count:
             self._count = 1 << (count - 1).bit_length()
@@ -127,28 +145,25 @@ class IncomingBatch:
         names = self._count * _NAME_SIZE if self._names is not None else 0
         self.kept = self._room + self._count * (_PACKET_SIZE + ffi.sizeof("int")) + names
 
-    def data(self, count: int) -> list[bytes]:
+    def data(self, result: int) -> list[bytes]:
         """Return the bytes of the packets of the last receive."""
-        view = self._view
-        if count < _FEW:
+        view = self.view
+        count = result & TAKEN
+        if count < _FEW and (result == count or len(splitters) >= _SPLITTERS // 2):
             data = []
             begin = 0
             for length in _unpack(self._lengths, count):
                 data.append(view[begin : begin + length])
                 begin += length
             return data
-        each = self.c.each
-        if each < 0:
+        if result == count:
             lengths = _unpack(self._lengths, count)
             return list(map(BytesIO(view[: sum(lengths)]).read, lengths))
         # Packets of one length are common, and this is the fastest way there is.
-        try:
-            return list(_splitters[count, each](view))
-        except KeyError:
-            if len(_splitters) >= _SPLITTERS:
-                _splitters.clear()
-            split = _splitters[count, each] = struct.Struct(f"{each}s" * count).unpack_from
-            return list(split(view))
+        if len(splitters) >= _SPLITTERS:
+            splitters.clear()
+        split = splitters[result] = splitter(count, (result >> EACH) - 1)
+        return split(view)
 
     def records(self, count: int) -> CData | None:
         """Return what is known of the packets beside their bytes; None without a packet."""
