@@ -54,6 +54,7 @@ struct uds_frame_reader {
     int count;
     uint32_t first; /* where the messages of the result begin, one behind the other, and where they end */
     uint32_t last;
+    int64_t each;   /* how long each of them is, or -1 when they are of different lengths */
     uint32_t length; /* of the message that is not there whole, as its header says */
     int stray;       /* descriptors came where no message begins */
     int64_t serial;
@@ -144,7 +145,10 @@ UDS_FUNCTION void uds_frames_strip(struct uds_frame_reader *reader)
     size_t to = reader->parsed;
     int index;
     reader->last = (uint32_t)to;
+    reader->each = reader->count > 0 ? (int64_t)reader->lengths[0] : -1;
     for (index = reader->count - 1; index >= 0; index--) {
+        if (reader->lengths[index] != reader->lengths[0])
+            reader->each = -1;
         to -= reader->lengths[index];
         if (to != reader->starts[index])
             memmove(reader->data + to, reader->data + reader->starts[index], reader->lengths[index]);

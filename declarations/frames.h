@@ -34,6 +34,7 @@ struct uds_frame_reader {
     int count;
     uint32_t first;
     uint32_t last;
+    int64_t each;
     uint32_t length;
     int stray;
     struct uds_frame_set sets[2];

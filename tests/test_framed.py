@@ -149,18 +149,31 @@ def test_more_than_one_result_holds(peer):
 
 
 @pytest.mark.parametrize("name", ["cut_by_reading", "cut_by_index"])
-@pytest.mark.parametrize("lengths", [[5], [0], [3, 0, 2], [1] * 1024], ids=str)
+@pytest.mark.parametrize(
+    "lengths", [[5], [0], [3, 0, 2], [0, 0], [7] * 20, [1] * 1024], ids=lambda lengths: str(lengths[:3])
+)
 def test_both_ways_of_cutting_are_the_same(name, lengths):
     """A block of memory is cut into the same messages by either way, on every interpreter."""
     data = os.urandom(10 + sum(lengths))
     reader = uds_cffi.ffi.new("struct uds_frame_reader *")
     reader.count, reader.first, reader.last = len(lengths), 10, len(data)
+    reader.each = lengths[0] if len(set(lengths)) == 1 else -1
     for place, length in enumerate(lengths):
         reader.starts[place], reader.lengths[place] = 10 + sum(lengths[:place]), length
     got = getattr(cut, name)(reader, data, uds_cffi.ffi.buffer(reader.lengths))
 
     assert b"".join(got) == data[10:]
     assert [len(message) for message in got] == lengths
+
+
+def test_messages_of_many_lengths(stream):
+    """However many different shapes of results there were, each is cut right, and little is kept for the next."""
+    one, two = (FramedStream(end) for end in stream)
+    for size in range(cut._UNPACKERS + 10):
+        messages = [bytes([size]) * size] * 3
+        one.send_messages(messages)
+        assert two.recv_messages() == messages
+    assert len(cut._unpackers) <= cut._UNPACKERS
 
 
 HOLE = cut.HOLE
