@@ -77,7 +77,11 @@ def interrupt(work, finish=lambda: None):
                 repeat(work)
             except Interruption:
                 if hits % 200 == 0:
-                    gc.collect()
+                    try:
+                        gc.collect()
+                    except Interruption:
+                        # Out of a hook that another library has hung into the collector.
+                        pass
     finally:
         # Not to be interrupted, and the frame of this function is the only one here.
         signal.setitimer(signal.ITIMER_REAL, 0)
