@@ -299,6 +299,7 @@ def test_handler_that_raises_ends_a_send_and_keeps_the_rest(framed, timeout):
         assert drain(two, b"end") == [b"x" * LARGE]
 
 
+@pytest.mark.raises_anywhere
 def test_handlers_that_raise_lose_nothing(framed, number, monkeypatch):
     """Through hundreds of interruptions every message comes once and in order, or is the one that a call had done."""
     # What is raised in a finalizer is only reported.

@@ -19,6 +19,8 @@ from blocked import LISTENERS, MARKS, Interruption, foreign_listener
 
 from uds_cffi import OwnedFd, SocketAncillary, UnixDatagram, UnixSeqpacketConn, UnixStream
 
+pytestmark = pytest.mark.raises_anywhere
+
 INTERVAL = 0.0001
 # Times the number of tests about 10,000. What they leave is collected now and then, because PyPy waits too long.
 INTERRUPTIONS = 910

@@ -121,9 +121,10 @@ class OwnedFds(Closing):
                 check(-errno.EBADF)
             # Kept before it is filled: an exception from a signal handler then leaves a descriptor that has an owner.
             # Of two threads that come at once both fill the same object, and one of them finds the slot empty.
-            known = self._made.setdefault(place, OwnedFd._empty())
+            mine = OwnedFd._empty()
+            known = self._made.setdefault(place, mine)
             result = calls.fds_take(slots, self._generation, place, known._handle)
-            if result < 0 and known.closed:
+            if result < 0 and known.closed and known is mine:
                 self._made.pop(place, None)
                 check(result)
         return known

@@ -172,7 +172,8 @@ class PacketSocket(Batching, Receiving):
         An empty packet is told from the end of the connection by switching SO_TIMESTAMPNS on for a moment, which makes
         a queued packet carry a timestamp and the end carry none; only when the length is 0, and only where
         ``features()["packet_end"]`` is there: elsewhere length 0 is the end of a connection, so that loops end, and an
-        empty packet on a datagram socket, which no peer can end.
+        empty packet on a datagram socket, which no peer can end.  It is exact for one reader at a time: of several, one
+        may get an empty packet at the end that another has taken already.
 
         Returns:
             bytes, or None exactly at the end of the connection.
