@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import sysconfig
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, Callable
@@ -23,6 +24,7 @@ SOCKETS = 10000
 # The clock of the new process: starting the interpreter takes many times as long as the import.
 _TIMED = """
 import sys, time
+sys.path[:0] = {folders!r}
 assert {module!r} not in sys.modules
 begin = time.perf_counter()
 import {module}
@@ -32,9 +34,10 @@ print((time.perf_counter() - begin) * 1e6)
 
 def _import_time(module: str) -> float:
     """Return how many microseconds an import takes in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", _TIMED.format(module=module)], capture_output=True, text=True, check=False
-    )
+    # Without `site`, in which whatever is installed may hang imports of its own into every process.
+    folders = [os.path.dirname(os.path.dirname(uds_cffi.__file__)), sysconfig.get_path("platlib")]
+    program = _TIMED.format(module=module, folders=folders)
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"import {module}: {done.stderr}")
     return float(done.stdout)
