@@ -7,6 +7,7 @@ the library waits; without one the kernel waits.
 from __future__ import annotations
 
 import errno
+from functools import partial
 
 from . import calls, credentials, naming
 from .address import UnixSocketAddr
@@ -14,7 +15,7 @@ from .base import Socket, constructor
 from .calls import MSG_DONTWAIT, POLLIN, POLLOUT, check
 from .errors import error
 from .options import apply_options, check_options
-from .receiver import Receiver, preset, return_receiver, take_small
+from .receiver import Receiver, adapt, give_small, preset, return_receiver, take_small
 from .waiting import check_timeout, deadline_of, finish, now, remaining, try_once
 
 TYPE_CHECKING = False
@@ -35,7 +36,7 @@ _EAGAIN = -errno.EAGAIN
 class Connected(Socket):
     """Base of the sockets that send and receive."""
 
-    __slots__ = ("_read_timeout", "_write_timeout", "_recv_flags", "_send_flags", "_token")
+    __slots__ = ("_read_timeout", "_write_timeout", "_recv_flags", "_send_flags", "_token", "_try_token")
 
     # What every send and every receive of this type carries.
     _always_sends = 0
@@ -47,15 +48,19 @@ class Connected(Socket):
     _send_flags: int
     # Stands for this socket with its flags for receiving: a receiver that has it need not be set again.
     _token: object
+    # The same for the receives that never wait, whose flags never change.
+    _try_token: object
 
     def _prepare(self) -> None:
         self._read_timeout = self._write_timeout = None
         self._recv_flags = self._always_asks
         self._send_flags = self._always_sends
         self._token = self._handle
+        self._try_token = object()
 
     def _forget(self) -> None:
         self._token = object()
+        self._try_token = object()
 
     @constructor
     def connect(
@@ -209,9 +214,8 @@ class Connected(Socket):
         return self._write_timeout
 
     def _receive(self, receive: Callable[[CData], int], size: int, flags: int) -> tuple[bytes, int]:
-        """Receive with any size and flags: the bytes, and how many the message had."""
-        token = None if flags else self._token
-        receiver = preset(self._handle, size, self._recv_flags | flags, None, token)
+        """Receive with flags of this call alone: the bytes, and how many the message had."""
+        receiver = preset(self._handle, size, self._recv_flags | flags)
         count = receive(receiver.c)
         if count < 0:
             count = self._finish_receive(receive, receiver, flags, count)
@@ -222,38 +226,38 @@ class Connected(Socket):
     def _finish_receive(self, receive: Callable[[CData], int], receiver: Receiver, flags: int, count: int) -> int:
         """Bring a receive that failed at first to its end; after an error of the kernel the pool gets its receiver."""
         try:
-            return self._read(lambda: receive(receiver.c), flags, result=count)
+            return self._read(partial(receive, receiver.c), flags, result=count)
         except OSError:
             return_receiver(receiver)
             raise
 
     def _try_receive(self, receive: Callable[[CData], int], size: int, flags: int) -> tuple[bytes, int] | None:
         """Receive what is there: the bytes, and how many the message had; None when there is nothing yet."""
-        flags |= self._always_asks | MSG_DONTWAIT
-        handle = self._handle
+        give = give_small
         try:
             receiver = take_small()
         except IndexError:
-            receiver = preset(handle, size, flags)
-        if receiver.handle is not handle or receiver.size is not size or receiver.flags != flags:
-            return_receiver(receiver)
-            receiver = preset(handle, size, flags)
+            receiver = Receiver(0)
+        if flags or receiver.token is not self._try_token or receiver.size is not size:
+            wanted = flags | self._always_asks | MSG_DONTWAIT
+            if flags:
+                give(receiver)
+            if flags or not adapt(receiver, self._try_token, self._handle, size, wanted):
+                receiver = preset(self._handle, size, wanted)
+                give = return_receiver
         count = receive(receiver.c)
-        if count == _EAGAIN:
-            return_receiver(receiver)
-            return None
         if count < 0:
             try:
-                tried = try_once(lambda: receive(receiver.c), count)
+                tried = None if count == _EAGAIN else try_once(partial(receive, receiver.c), count)
             except OSError:
-                return_receiver(receiver)
+                give(receiver)
                 raise
             if tried is None:
-                return_receiver(receiver)
+                give(receiver)
                 return None
             count = tried
         data: bytes = receiver.view[: min(count, size)]
-        return_receiver(receiver)
+        give(receiver)
         return data, count
 
     def _read(

@@ -25,7 +25,7 @@ from .calls import (
 from .calls import recv_packet as c_recv_packet
 from .errors import error
 from .flags import PEEK, RECV_PACKET, check_flags
-from .receiver import SMALL_SIZE, adapt, borrow_receiver, give_small, return_receiver, take_small
+from .receiver import SMALL_SIZE, Receiver, adapt, borrow_receiver, give_small, return_receiver, take_small
 from .receiving import Receiving
 from .results import Packet, PacketFds, PacketInto
 from .vectors import scatter, small_size
@@ -73,8 +73,7 @@ class PacketSocket(Batching, Receiving):
         try:
             receiver = take_small()
         except IndexError:
-            return self._recv_any(size, 0)
-        # The size of the last call was an int within the limits; another object is looked at.
+            receiver = Receiver(0)
         if (receiver.token is not self._token or receiver.size is not size) and not adapt(
             receiver, self._token, self._handle, size, self._recv_flags
         ):
@@ -93,7 +92,8 @@ class PacketSocket(Batching, Receiving):
 
     def try_recv(self, size: int, flags: int = 0) -> Packet | None:
         """Receive a packet that is there, or None when there is none yet; otherwise as ``recv()``."""
-        flags = check_flags(flags, RECV_PACKET)
+        if flags != 0:
+            flags = check_flags(flags, RECV_PACKET)
         received = self._try_receive(receive_packet, size, flags)
         return None if received is None else _new(Packet, (received[0], received[1] > size))
 

@@ -274,11 +274,17 @@ def preset(
 
 
 def adapt(receiver: Receiver, token: object, handle: CData, size: Any, flags: int) -> bool:
-    """Set a small receiver for a socket and its plain flags; False, and it is given back, if the size is not small."""
-    if receiver.size is not size and check_size(size) > SMALL_SIZE:
+    """Set a small receiver for a socket and its flags; False, and it is given back, if the size is not a small one.
+
+    On the hot path it need not be called: a receiver with the token of the socket and with the very object that was the
+    last size, an int within the limits, is set already.
+    """
+    if type(size) is not int or not 0 <= size <= SMALL_SIZE:
         give_small(receiver)
         return False
-    receiver.prepare(handle, size, flags, None, token)
+    if receiver.token is not token or receiver.size != size:
+        receiver.prepare(handle, size, flags, None, token)
+    receiver.size = size
     return True
 
 

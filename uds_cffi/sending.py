@@ -55,11 +55,12 @@ class Sending(Connected):
             OSError: BrokenPipeError, ConnectionResetError, ...; EMSGSIZE for a packet larger than the send buffer
                 allows; BlockingIOError, TimeoutError.
         """
-        if flags == 0 and type(data) is bytes:
-            sent = c_send(self._handle, data, len(data), self._send_flags)
-            return sent if sent >= 0 else self._send(data, 0, sent)
-        if type(data) is bytearray and len(data) <= _COPIED:
-            return self.send(bytes(data), flags)
+        if flags == 0:
+            if type(data) is bytearray and len(data) <= _COPIED:
+                data = bytes(data)
+            if type(data) is bytes:
+                sent = c_send(self._handle, data, len(data), self._send_flags)
+                return sent if sent >= 0 else self._send(data, 0, sent)
         flags = check_flags(flags, SEND)
         with export(data) as pointer:
             return self._send(pointer, flags)

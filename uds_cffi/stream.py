@@ -15,7 +15,7 @@ from .fds import Borrowed
 from .flags import PEEK, RECV_MESSAGE, RECV_STREAM, SEND, check_flags
 from .listener import Listener
 from .message import Outgoing, check_list, export
-from .receiver import adapt, borrow_receiver, check_size, give_small, return_receiver, take_small
+from .receiver import Receiver, adapt, borrow_receiver, check_size, give_small, return_receiver, take_small
 from .receiving import Receiving
 from .streamfile import open_stream
 from .vectors import scatter, small_size
@@ -78,8 +78,7 @@ class UnixStream(Unbatched, Receiving):
         try:
             receiver = take_small()
         except IndexError:
-            return self._receive(receive, size, 0)[0]
-        # The size of the last call was an int within the limits; another object is looked at.
+            receiver = Receiver(0)
         if (receiver.token is not self._token or receiver.size is not size) and not adapt(
             receiver, self._token, self._handle, size, self._recv_flags
         ):
@@ -131,7 +130,8 @@ class UnixStream(Unbatched, Receiving):
 
     def try_recv(self, size: int, flags: int = 0) -> bytes | None:
         """Receive what is there: bytes, b"" at the end, or None when there is nothing yet; otherwise as ``recv()``."""
-        flags = check_flags(flags, RECV_MESSAGE)
+        if flags != 0:
+            flags = check_flags(flags, RECV_MESSAGE)
         received = self._try_receive(receive, size, flags)
         return None if received is None else received[0]
 
@@ -153,7 +153,7 @@ class UnixStream(Unbatched, Receiving):
             # The commonest buffer is always writable and contiguous.
             memory = from_buffer(buffer)
             try:
-                count = c_recv(self._handle, memory, len(memory), self._recv_flags)
+                count = c_recv(self._handle, memory, len(buffer), self._recv_flags)
             except BaseException:
                 # A signal handler's; the traceback must not keep the buffer from being resized.
                 del memory
@@ -208,12 +208,13 @@ class UnixStream(Unbatched, Receiving):
             TypeError, BufferError, ValueError, OSError: as for ``recv_into()``; an error of a further call has
                 ``nbytes`` (int), how many bytes are in the buffers.
         """
+        if flags != 0:
+            flags = check_flags(flags, RECV_MESSAGE)
         size = small_size(buffers)
         if size is not None:
-            data = self.recv(size, check_flags(flags, RECV_MESSAGE))
+            data = self.recv(size, flags)
             scatter(data, buffers)
             return len(data)
-        flags = check_flags(flags, RECV_MESSAGE)
         check_list(buffers)
         pieces = list(buffers)
         if len(pieces) <= IOV_MAX:
