@@ -8,7 +8,7 @@ from typing import Any
 
 from .figures import NOISE_LIMIT, Spread, change, ratio, spread
 from .measure import Measured
-from .operation import CONTROL, FLOOR, OURS, SCALING, Operation
+from .operation import BARE, CONTROL, FLOOR, OURS, SCALING, STDLIB, Operation
 
 FORMAT = 1
 
@@ -21,8 +21,8 @@ def summary(operation: Operation, measured: Measured) -> dict[str, Any]:
     """Return the row of one operation, as it stands in the file.
 
     The ratios are the baseline's figure by ours (`x`, above 1 is better than the baseline), the baseline's by the
-    floor's (`limit`, what nothing can exceed), ours by the floor's (`over`), and the baseline's by that of the same
-    once more (`control`).
+    floor's (`limit`, what nothing can exceed), by that of bare calls through cffi (`cffi`, what no library that uses
+    cffi can exceed), ours by the floor's (`over`), and the baseline's by that of the same once more (`control`).
     """
     figures = measured.figures
     row: dict[str, Any] = {
@@ -35,6 +35,7 @@ def summary(operation: Operation, measured: Measured) -> dict[str, Any]:
     }
     pairs = {
         "x": (operation.baseline, OURS),
+        "cffi": (STDLIB, BARE),
         "limit": (operation.baseline, FLOOR),
         "over": (OURS, FLOOR),
         "control": (operation.baseline, CONTROL),
@@ -96,7 +97,7 @@ def _cells(row: dict[str, Any], before: dict[str, Any] | None, compares: bool) -
     cells = [row["name"] + (" ~" if row["noisy"] else ""), _figure(ours, row["unit"])]
     x = row.get("x")
     cells.append(_ratio_text(x) if x else "")
-    cells += [_number(row[key]["median"]) if key in row else "" for key in ("limit", "over")]
+    cells += [_number(row[key]["median"]) if key in row else "" for key in ("cffi", "limit", "over")]
     if compares:
         cells.append(_compared(row, before))
     return cells
@@ -143,7 +144,9 @@ def table(report: dict[str, Any], against: dict[str, Any] | None = None) -> str:
         lines.append(f"before: {against['head']['date']}, {against['head']['interpreter']}")
         if against["head"]["interpreter"] != head["interpreter"]:
             lines.append("The earlier report is of another interpreter.")
-    title = ["operation", "ours", "x (quartiles)", "limit", "ours/floor"] + (["before, change"] if against else [])
+    title = ["operation", "ours", "x (quartiles)", "cffi", "limit", "ours/floor"] + (
+        ["before, change"] if against else []
+    )
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in report["results"]:
         groups.setdefault((row["group"], row["baseline"]), []).append(row)

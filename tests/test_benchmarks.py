@@ -198,7 +198,7 @@ def test_json_is_read_again(tmp_path, capsys):
     assert command.main(["--quick", "--only", NAME, "--json", str(path)]) == 0
     written = report.read(path)
     assert [row["name"] for row in written["results"]] == [NAME]
-    assert set(written["results"][0]["figures"]) == {"ours", "stdlib", "floor"}
+    assert set(written["results"][0]["figures"]) == {"ours", "stdlib", "bare", "floor"}
     assert written["head"]["interpreter"] in capsys.readouterr().out
 
     assert command.main(["--quick", "--only", NAME, "--against", str(path)]) == 0
@@ -264,6 +264,20 @@ def test_summary_has_the_three_ratios():
 
     assert (row["x"]["median"], row["limit"]["median"], row["over"]["median"]) == (1.5, 3.0, 2.0)
     assert row["noisy"] is False
+
+
+def test_bare_calls_are_compared_with_the_standard_library():
+    """A way of bare calls stands in a column of its own, as the standard library's time by its time."""
+    made = report.summary(
+        Operation("something", "test", lambda stack: Trial({})),
+        Measured({"ours": [1.0], "stdlib": [1.5], "bare": [0.75]}, []),
+    )
+
+    assert made["cffi"]["median"] == 2.0
+    lines = report.table(report_of(made)).splitlines()
+    (title,) = [line for line in lines if line.startswith("operation")]
+    (row,) = [line for line in lines if line.startswith("something")]
+    assert row[: title.index("cffi") + len("cffi")].endswith("2.00")
 
 
 def test_table_warns_of_noise_and_of_cffi():

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 
 import uds_cffi
 
-from .. import floor
-from ..operation import FLOOR, OURS, STDLIB, Operation, Trial, lacks_feature, register
+from .. import bare, floor
+from ..operation import BARE, FLOOR, OURS, STDLIB, Operation, Trial, lacks_feature, register
 from .pairs import our_pair, payload, stdlib_pair
 
 ROOM = 4096
@@ -56,7 +56,8 @@ def _prepare(stack: ExitStack) -> Trial:
         )
         return bytes(made.ffi.buffer(into, len(data))), pid
 
-    return Trial({OURS: ours, STDLIB: stdlib, FLOOR: in_c}, (data, os.getpid()))
+    in_cffi = bare.credentials(from_.fileno(), to.fileno(), data, ROOM)
+    return Trial({OURS: ours, STDLIB: stdlib, BARE: in_cffi, FLOOR: in_c}, (data, os.getpid()))
 
 
 register(Operation("credentials per message", "credentials", _prepare, lacks_feature("credentials")))

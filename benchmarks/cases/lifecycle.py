@@ -13,9 +13,9 @@ from typing import Any
 import uds_cffi
 from uds_cffi import UnixSocketAddr
 
-from .. import floor
+from .. import bare, floor
 from ..measure import WrongResult
-from ..operation import FLOOR, OURS, STDLIB, Operation, Trial, lacks_feature, register
+from ..operation import BARE, FLOOR, OURS, STDLIB, Operation, Trial, lacks_feature, register
 from .pairs import TYPES, missing_type, our_pair, stdlib_pair
 
 LISTENERS: dict[str, Any] = {"stream": uds_cffi.UnixListener, "seqpacket": uds_cffi.UnixSeqpacketListener}
@@ -47,7 +47,8 @@ def _prepare_pair(stack: ExitStack, name: str) -> Trial:
             if two.recv(64) not in (b"through", (b"through", False)):
                 raise WrongResult(f"{type(one).__name__}: a pair is not connected")
 
-    return Trial({OURS: ours, STDLIB: stdlib, FLOOR: in_c}, None, verify)
+    in_cffi = bare.socketpair(int(kind))
+    return Trial({OURS: ours, STDLIB: stdlib, BARE: in_cffi, FLOOR: in_c}, None, verify)
 
 
 def _prepare_connect(stack: ExitStack, name: str, by_value: bool) -> Trial:
@@ -92,7 +93,8 @@ def _prepare_connect(stack: ExitStack, name: str, by_value: bool) -> Trial:
             if served.recv(64) not in (b"through", (b"through", False)):
                 raise WrongResult(f"{cls.__name__}: what was accepted is not connected")
 
-    return Trial({OURS: ours, STDLIB: stdlib, FLOOR: in_c}, None, verify)
+    in_cffi = bare.connect_accept(int(kind), other.fileno(), other_path)
+    return Trial({OURS: ours, STDLIB: stdlib, BARE: in_cffi, FLOOR: in_c}, None, verify)
 
 
 def _prepare_address(stack: ExitStack, make: Any, value: Any) -> Trial:

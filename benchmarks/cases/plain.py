@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import partial
 
-from .. import floor
-from ..operation import FLOOR, OURS, STDLIB, Operation, Trial, register
+from .. import bare, floor
+from ..operation import BARE, FLOOR, OURS, STDLIB, Operation, Trial, register
 from .pairs import TYPES, exchange, missing_type, our_pair, payload, stdlib_pair
 
 # Bytes sent, bytes asked for, and how the row is called.
@@ -19,7 +19,10 @@ SIZES = (
 
 
 def _prepare(stack: ExitStack, name: str, size: int, room: int) -> Trial:
-    return exchange(our_pair(stack, name), stdlib_pair(stack, name), payload(size), room, packets=name != "stream")
+    stdlibs = stdlib_pair(stack, name)
+    trial = exchange(our_pair(stack, name), stdlibs, payload(size), room, packets=name != "stream")
+    trial.ways[BARE] = bare.send_recv(stdlibs[0].fileno(), stdlibs[1].fileno(), payload(size), room)
+    return trial
 
 
 def _prepare_into(stack: ExitStack, name: str, size: int) -> Trial:
@@ -49,7 +52,8 @@ def _prepare_into(stack: ExitStack, name: str, size: int) -> Trial:
         got = floor.check(made.lib.floor_send_recv(from_.fileno(), to.fileno(), memory, size, into, size, 0, rounds))
         return bytes(made.ffi.buffer(into, got))
 
-    return Trial({OURS: ours, STDLIB: stdlib, FLOOR: in_c}, bytes(data))
+    in_cffi = bare.recv_into(from_.fileno(), to.fileno(), data, buffer)
+    return Trial({OURS: ours, STDLIB: stdlib, BARE: in_cffi, FLOOR: in_c}, bytes(data))
 
 
 for _name in TYPES:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import partial
 
-from .. import floor
-from ..operation import FLOOR, OURS, STDLIB, Operation, Trial, register
+from .. import bare, floor
+from ..operation import BARE, FLOOR, OURS, STDLIB, Operation, Trial, register
 from .pairs import missing_type, our_pair, payload, stdlib_pair
 
 PIECES = 8
@@ -46,7 +46,8 @@ def _prepare(stack: ExitStack, size: int) -> Trial:
         )
         return bytes(made.ffi.buffer(into, got))
 
-    return Trial({OURS: ours, STDLIB: stdlib, FLOOR: in_c}, whole)
+    in_cffi = bare.vectored(from_.fileno(), to.fileno(), parts, buffers)
+    return Trial({OURS: ours, STDLIB: stdlib, BARE: in_cffi, FLOOR: in_c}, whole)
 
 
 for _size, _title in ((64, "64 B"), (8192, "8 KiB")):
