@@ -31,6 +31,7 @@ LAYERS = {
     "values": 1,
     # Typed calls, and what is made of them alone.
     "calls": 2,
+    "capabilities": 2,
     "address": 3,
     "flags": 3,
     "owner": 3,
@@ -39,7 +40,7 @@ LAYERS = {
     "probes": 3,
     "waiting": 3,
     "fd": 4,
-    "features": 4,
+    "survey": 4,
     "fds": 5,
     # Messages and what they carry.
     "credentials": 5,
@@ -78,6 +79,7 @@ IMPORT_LIB = {
     "ancillary",
     "batchmemory",
     "calls",
+    "capabilities",
     "control",
     "cut",
     "frames",

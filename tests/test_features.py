@@ -16,7 +16,7 @@ import pytest
 import support
 
 from uds_cffi import Feature, FeatureUnavailable, UnixListener, features, lib
-from uds_cffi.features import require
+from uds_cffi.capabilities import require
 
 DECLARED = {
     "seqpacket": lib.UDS_HAS_SEQPACKET,

@@ -45,7 +45,6 @@ from .errors import (
 )
 from .fd import OwnedFd
 from .fds import OwnedFds
-from .features import Feature, features
 from .framed import FramedStream, MessageFds
 from .options import Options
 from .results import (
@@ -60,6 +59,7 @@ from .results import (
 )
 from .seqpacket import UnixSeqpacketConn, UnixSeqpacketListener
 from .stream import UnixListener, UnixStream
+from .survey import Feature, features
 
 __version__ = "0.1.0"
 

@@ -11,8 +11,8 @@ block and the next receive close them.
 
 from __future__ import annotations
 
-from . import features
 from ._lib import ffi, lib
+from .capabilities import require
 from .control import RIGHTS, UnknownControlMessage, decode, decode_one, encode_credentials, items
 from .credentials import Credentials
 from .fds import Borrowed, OwnedFds
@@ -193,7 +193,7 @@ class SocketAncillary(Closing):
         """
         if not isinstance(credentials, Credentials):
             raise TypeError(f"a Credentials is needed, not {type(credentials).__name__}")
-        features.require("credentials")
+        require("credentials")
         return self._add(lib.SOL_SOCKET, lib.SCM_CREDENTIALS, encode_credentials(credentials))
 
     def add(self, level: int, type: int, data: bytes) -> bool:

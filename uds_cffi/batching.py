@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 
-from . import calls, features
+from . import calls
 from .address import UnixSocketAddr
 from .batch import PacketBatch
 from .batchmemory import (
@@ -27,6 +27,7 @@ from .batchmemory import (
 from .batchmemory import send_batch as c_send_batch
 from .batchmemory import send_joined as c_send_joined
 from .calls import MSG_DONTWAIT, MSG_PEEK, POLLIN
+from .capabilities import require
 from .connected import Connected
 from .cut import HOLE, join
 from .errors import error
@@ -233,7 +234,7 @@ class Batching(Connected):
             if max_fds != 0:
                 check_max_fds(max_fds)
             if credentials:
-                features.require("credentials")
+                require("credentials")
         except BaseException:
             return_batch(incoming)
             raise

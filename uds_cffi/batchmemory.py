@@ -14,10 +14,10 @@ import os
 import struct
 from io import BytesIO
 
-from . import features
 from ._lib import ffi, lib
 from .address import UnixSocketAddr
 from .calls import NULL, readable
+from .capabilities import require
 from .credentials import Credentials
 from .cut import splitter
 from .fds import Borrowed, OwnedFds
@@ -326,7 +326,7 @@ class OutgoingBatch:
             if one is not None and not isinstance(one, Credentials):
                 raise TypeError(f"credentials {place} is a Credentials or None, not {type(one).__name__}")
         if any(one is not None for one in values):
-            features.require("credentials")
+            require("credentials")
             c = self._c
             c.credentials = self._new(
                 "struct ucred[]", [(0, 0, 0) if one is None else (one.pid, one.uid, one.gid) for one in values]

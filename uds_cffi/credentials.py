@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
-from . import calls, features
+from . import calls
+from .capabilities import require
 from .errors import FeatureUnavailable, error
 from .values import Value
 
@@ -81,7 +82,7 @@ class Credentials(Value):
 
 def peer_groups(handle: CData) -> tuple[int, ...]:
     """Return the peer's supplementary groups; FeatureUnavailable where there are none to ask for."""
-    features.require("peer_groups")
+    require("peer_groups")
     groups = calls.peer_groups(handle)
     if isinstance(groups, int):
         if groups == -errno.ENOPROTOOPT:
@@ -92,7 +93,7 @@ def peer_groups(handle: CData) -> tuple[int, ...]:
 
 def peer_credentials(handle: CData) -> ConnCredentials:
     """Return what the system knows of the peer."""
-    features.require("peer_credentials")
+    require("peer_credentials")
     pid, euid, egid = calls.peer_credentials(handle)
     groups = calls.peer_groups(handle)
     return ConnCredentials(pid, euid, egid, None if isinstance(groups, int) else tuple(groups))
@@ -100,7 +101,7 @@ def peer_credentials(handle: CData) -> ConnCredentials:
 
 def peer_security_context(handle: CData) -> bytes:
     """Return the peer's security label."""
-    features.require("peer_security_context")
+    require("peer_security_context")
     label = calls.peer_security(handle)
     if isinstance(label, int):
         # Without a module that labels sockets, Linux answers as if it did not know the option.

@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 from . import OwnedFd, UnixListener, UnixSeqpacketConn, UnixSeqpacketListener, UnixSocketAddr, UnixStream
-from .features import features
+from .survey import features
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 
-from . import calls, features
+from . import calls
+from .capabilities import require
 from .errors import FeatureUnavailable
 from .waiting import check_timeout
 
@@ -152,7 +153,7 @@ def _row(name: str) -> Option:
     except (KeyError, TypeError):
         raise AttributeError(f"there is no option {name!r}; the options are {', '.join(sorted(_TABLE))}") from None
     if row.feature is not None:
-        features.require(row.feature)
+        require(row.feature)
     return row
 
 

@@ -18,18 +18,6 @@ if TYPE_CHECKING:
     from typing import Callable
 
 
-SEQPACKET = bool(lib.UDS_HAS_SEQPACKET)
-ABSTRACT = bool(lib.UDS_HAS_ABSTRACT)
-ATOMIC_CLOEXEC = bool(lib.UDS_HAS_ATOMIC_CLOEXEC)
-TRUNC_LENGTH = bool(lib.UDS_HAS_TRUNC_LENGTH)
-PACKET_END = bool(lib.UDS_HAS_PACKET_END)
-CREDENTIALS = bool(lib.UDS_HAS_CREDENTIALS)
-PEER_CREDENTIALS = bool(lib.UDS_HAS_PEER_CREDENTIALS)
-PEER_GROUPS = bool(lib.UDS_HAS_PEER_GROUPS)
-PEER_SECURITY = bool(lib.UDS_HAS_PEER_SECURITY)
-PASSRIGHTS = bool(lib.UDS_HAS_PASSRIGHTS)
-PEEK_OFF = bool(lib.UDS_HAS_PEEK_OFF)
-
 KERNEL = "kernel"
 
 
@@ -146,7 +134,7 @@ def packet_length(pair: _Pair) -> object:
     return calls.packet_length(pair.two, calls.MSG_DONTWAIT) == 5
 
 
-@_probe(lib.SOCK_SEQPACKET if SEQPACKET else lib.SOCK_DGRAM)
+@_probe(lib.SOCK_SEQPACKET if lib.UDS_HAS_SEQPACKET else lib.SOCK_DGRAM)
 def packet_end(pair: _Pair) -> object:
     """An empty packet is seen, and is not seen once it is gone."""
     pair.send(b"")

@@ -6,7 +6,7 @@ import json
 import platform
 
 from . import __version__
-from .features import features
+from .survey import features
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

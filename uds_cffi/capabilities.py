@@ -1,0 +1,44 @@
+"""The capability table: what this build has.
+
+Rule: present is not supported.  ``declared`` says what this build has; ``supported`` what the running kernel does,
+which the probe of the same name finds out.  ``require``, ``features()``, the report and the documentation read the same
+rows.  Each kind of socket needs this module, so it is apart from ``survey``, which few programs need.
+"""
+
+from __future__ import annotations
+
+from ._lib import lib
+from .errors import FeatureUnavailable
+
+# Whether this build has it, and one sentence.
+ROWS: dict[str, tuple[bool, str]] = {
+    "seqpacket": (bool(lib.UDS_HAS_SEQPACKET), "Sequenced-packet sockets."),
+    "abstract_addresses": (
+        bool(lib.UDS_HAS_ABSTRACT),
+        "Abstract addresses and autobind: names outside the file system.",
+    ),
+    "atomic_cloexec": (
+        bool(lib.UDS_HAS_ATOMIC_CLOEXEC),
+        "Descriptors are close-on-exec from birth; where absent, C sets the flag at once.",
+    ),
+    "packet_length": (
+        bool(lib.UDS_HAS_TRUNC_LENGTH),
+        "The real length of a packet is known before it is read and when it was cut.",
+    ),
+    "packet_end": (bool(lib.UDS_HAS_PACKET_END), "An empty packet is told from the end of the connection."),
+    "credentials": (bool(lib.UDS_HAS_CREDENTIALS), "Credentials with each message (SCM_CREDENTIALS)."),
+    "peer_credentials": (
+        bool(lib.UDS_HAS_PEER_CREDENTIALS),
+        "Process and user at the other end of a connection (SO_PEERCRED).",
+    ),
+    "peer_groups": (bool(lib.UDS_HAS_PEER_GROUPS), "Supplementary groups of the peer (SO_PEERGROUPS)."),
+    "peer_security_context": (bool(lib.UDS_HAS_PEER_SECURITY), "Security label of the peer (SO_PEERSEC)."),
+    "pass_rights": (bool(lib.UDS_HAS_PASSRIGHTS), "Refusing descriptors from the peer (SO_PASSRIGHTS)."),
+    "peek_offset": (bool(lib.UDS_HAS_PEEK_OFF), "Peeking further with each call (SO_PEEK_OFF)."),
+}
+
+
+def require(name: str) -> None:
+    """Raise FeatureUnavailable unless this build has the feature."""
+    if not ROWS[name][0]:
+        raise FeatureUnavailable(name, "not built")
