@@ -28,6 +28,7 @@ LAYERS = {
     "errors": 1,
     "vectors": 1,
     "streamfile": 1,
+    "unbatched": 1,
     "values": 1,
     # Typed calls, and what is made of them alone.
     "calls": 2,
@@ -35,6 +36,7 @@ LAYERS = {
     "address": 3,
     "flags": 3,
     "owner": 3,
+    "received": 3,
     "results": 3,
     "naming": 4,
     "probes": 3,

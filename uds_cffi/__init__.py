@@ -47,15 +47,14 @@ from .fd import OwnedFd
 from .fds import OwnedFds
 from .framed import FramedStream, MessageFds
 from .options import Options
+from .received import AncillaryTruncated, Received
 from .results import (
-    AncillaryTruncated,
     Packet,
     PacketFds,
     PacketFdsFrom,
     PacketFrom,
     PacketInto,
     PacketIntoFrom,
-    Received,
 )
 from .seqpacket import UnixSeqpacketConn, UnixSeqpacketListener
 from .stream import UnixListener, UnixStream

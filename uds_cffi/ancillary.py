@@ -16,8 +16,8 @@ from .capabilities import require
 from .control import RIGHTS, UnknownControlMessage, decode, decode_one, encode_credentials, items
 from .credentials import Credentials
 from .fds import Borrowed, OwnedFds
+from .message import Ancillary
 from .owner import refuse_copy
-from .values import Closing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,12 +37,6 @@ def _check_c_int(name: str, value: Any) -> None:
         raise TypeError(f"{name} is an int, not {type(value).__name__}")
     if not -(2**31) <= value < 2**31:
         raise ValueError(f"{name} {value} does not fit into a C int")
-
-
-def check_ancillary(ancillary: object) -> None:
-    """Raise TypeError unless this is a SocketAncillary."""
-    if not isinstance(ancillary, SocketAncillary):
-        raise TypeError(f"a SocketAncillary is needed, not {type(ancillary).__name__}")
 
 
 class Messages:
@@ -72,7 +66,7 @@ class Messages:
                 fds.close()
 
 
-class SocketAncillary(Closing):
+class SocketAncillary(Ancillary):
     """Ancillary data of messages: descriptors, credentials, and whatever else a control message can be.
 
     ``SocketAncillary(capacity)`` has room for that many bytes (int) of control messages, headers and padding included;

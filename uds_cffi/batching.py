@@ -45,10 +45,6 @@ if TYPE_CHECKING:
 
 
 _EILSEQ = -errno.EILSEQ
-_NO_PACKETS = (
-    "a stream has no packets that a batch could be made of: UnixSeqpacketConn and UnixDatagram have; "
-    "FramedStream sends messages over a stream, many in one system call"
-)
 
 
 def _refuse_count(count: Any) -> NoReturn:
@@ -279,25 +275,3 @@ class Batching(Connected):
         except OSError:
             return_batch(incoming)
             raise
-
-
-class Unbatched:
-    """What has no packets, and says so."""
-
-    __slots__ = ()
-
-    def send_batch(self, *arguments: object, **keywords: object) -> NoReturn:
-        """Refuse: a stream has no packets.
-
-        Raises:
-            TypeError: always.
-        """
-        raise TypeError(_NO_PACKETS)
-
-    def recv_batch(self, *arguments: object, **keywords: object) -> NoReturn:
-        """Refuse: a stream has no packets.
-
-        Raises:
-            TypeError: always.
-        """
-        raise TypeError(_NO_PACKETS)

@@ -6,7 +6,6 @@ from . import naming
 from .address import UnixSocketAddr
 from .base import constructor
 from .calls import CUT, MSG_PEEK, SIZE_MASK, SOCK_DGRAM, check
-from .fd import SOCKET_TYPES
 from .fds import Borrowed
 from .flags import PEEK, RECV_MESSAGE, RECV_PACKET, SEND, check_flags
 from .message import Outgoing, export
@@ -202,6 +201,3 @@ class UnixDatagram(PacketSocket):
         result = self._receive_message(receiver, flags)
         addr = receiver.sender()
         return _new(PacketFdsFrom, (*self._unpack(receiver, result, addr), addr))
-
-
-SOCKET_TYPES["UnixDatagram"] = UnixDatagram

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from functools import partial
+import sys
 
 from . import calls
 from .calls import check
@@ -91,6 +91,7 @@ class OwnedFd(Owner):
             OSError: EBADF when closed; what ``open()`` reports for a directory.  This object then keeps the descriptor.
             ValueError: the mode makes no sense.
         """
+        from functools import partial
 
         def take(mine: OwnedFd) -> IO[Any]:
             # Opened once without ownership: whatever open() refuses, it refuses while the descriptor has its owner.
@@ -139,8 +140,8 @@ class OwnedFd(Owner):
             raise
 
     def _as(self, name: str) -> Any:
-        # The socket types are rooms above this one and add themselves to the table when they are imported.
-        return SOCKET_TYPES[name]._take(self)
+        # The socket types are rooms above this one: the package is asked for them, and loads what is wanted.
+        return getattr(sys.modules[__name__.rpartition(".")[0]], name)._take(self)
 
     def as_stream(self) -> Any:
         """Turn the descriptor into a UnixStream, which takes it over; this object is closed.
@@ -169,6 +170,3 @@ class OwnedFd(Owner):
 
     def __repr__(self) -> str:
         return "<OwnedFd closed>" if self.closed else f"<OwnedFd {self.fileno()}>"
-
-
-SOCKET_TYPES: dict[str, Any] = {}

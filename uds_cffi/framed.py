@@ -17,8 +17,8 @@ from .flags import check_flags
 from .frames import BROKEN, FDS, HEADER_SIZE, KIND, LOST, FrameReader, receive_all, receive_one
 from .framesending import FrameSending
 from .owner import refuse_copy
+from .received import AncillaryTruncated
 from .receiver import check_max_fds
-from .results import AncillaryTruncated
 from .stream import UnixStream
 
 TYPE_CHECKING = False

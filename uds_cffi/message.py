@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from . import calls
 from ._lib import ffi, lib
+from .values import Closing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,18 @@ def check_list(buffers: Any) -> None:
     """Refuse one buffer where several are expected: it would be taken for a sequence of ints."""
     if isinstance(buffers, (bytes, bytearray, memoryview, str)) or not hasattr(type(buffers), "__iter__"):
         raise TypeError(f"an iterable of buffers is needed, not {type(buffers).__name__}")
+
+
+class Ancillary(Closing):
+    """What SocketAncillary is to the calls that take one, so that they do not load it for programs that have none."""
+
+    __slots__ = ()
+
+
+def check_ancillary(ancillary: object) -> None:
+    """Raise TypeError unless this is a SocketAncillary."""
+    if not isinstance(ancillary, Ancillary):
+        raise TypeError(f"a SocketAncillary is needed, not {type(ancillary).__name__}")
 
 
 class _Vector:

@@ -12,22 +12,24 @@ Rules:
 from __future__ import annotations
 
 import os
-from collections import deque
 from struct import Struct
 
 from ._lib import ffi, lib
 from .address import UnixSocketAddr
 from .calls import receive_packed
-from .control import items
 from .fds import OwnedFds
 from .naming import new_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from typing import Any
 
     from ._lib import CData
     from .message import Incoming
+else:
+    # It is the same class; loading the rest of `collections` takes as long as a third of this library.
+    from _collections import deque
 
 # The sizes that most calls ask for; their receivers are ready at hand.
 SMALL_SIZE = 64 * 1024
@@ -209,6 +211,8 @@ class Receiver:
     def items(self, count: int, length: int) -> list[tuple[int, int, bytes]]:
         """Return level, type and data of so many control messages, out of which C has moved the descriptors."""
         if count == lib.UDS_MOST_ITEMS:
+            from .control import items
+
             return items(self._control, length)
         found = []
         for place in range(count):

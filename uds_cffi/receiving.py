@@ -10,12 +10,11 @@ Rules:
 from __future__ import annotations
 
 from .address import UnixSocketAddr
-from .ancillary import check_ancillary
 from .calls import ANCILLARY_CUT, CUT, MSG_DONTWAIT, SCM_MAX_FD, SIZE_MASK, TRUNC_LENGTH
 from .flags import RECV_MESSAGE, check_flags
-from .message import Incoming
+from .message import Incoming, check_ancillary
+from .received import AncillaryTruncated, Received
 from .receiver import Receiver, check_max_fds, preset, return_receiver, take_small
-from .results import AncillaryTruncated, Received
 from .sending import Sending
 from .waiting import try_once
 

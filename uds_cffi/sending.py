@@ -8,14 +8,13 @@ Rules:
 
 from __future__ import annotations
 
-from .ancillary import check_ancillary
 from .calls import IOV_MAX, MSG_DONTWAIT, readable
 from .calls import send as c_send
 from .calls import send_numbers as c_send_numbers
 from .connected import Connected
 from .fds import Borrowed, are_ints
 from .flags import SEND, check_flags
-from .message import Outgoing, export, send_fds
+from .message import Outgoing, check_ancillary, export, send_fds
 from .vectors import join
 from .waiting import deadline_of, remaining, try_once
 

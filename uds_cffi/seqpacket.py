@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .calls import MSG_EOR, SOCK_SEQPACKET
-from .fd import SOCKET_TYPES
 from .listener import Listener
 from .packet import PacketSocket
 
@@ -40,7 +39,3 @@ class UnixSeqpacketListener(Listener[UnixSeqpacketConn]):
     _kind = SOCK_SEQPACKET
     _feature = "seqpacket"
     _connection = UnixSeqpacketConn
-
-
-SOCKET_TYPES["UnixSeqpacketConn"] = UnixSeqpacketConn
-SOCKET_TYPES["UnixSeqpacketListener"] = UnixSeqpacketListener

@@ -5,19 +5,17 @@ Rule: nothing is lost silently.  What takes several calls reports how far it got
 
 from __future__ import annotations
 
-from .batching import Unbatched
 from .calls import IOV_MAX, MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, SOCK_STREAM, from_buffer, receive, writable
 from .calls import recv as c_recv
 from .calls import send as c_send
 from .errors import IncompleteReadError
-from .fd import SOCKET_TYPES
 from .fds import Borrowed
 from .flags import PEEK, RECV_MESSAGE, RECV_STREAM, SEND, check_flags
 from .listener import Listener
 from .message import Outgoing, check_list, export
 from .receiver import Receiver, adapt, borrow_receiver, check_size, give_small, return_receiver, take_small
 from .receiving import Receiving
-from .streamfile import open_stream
+from .unbatched import Unbatched
 from .vectors import scatter, small_size
 from .waiting import deadline_of, remaining, try_once
 
@@ -353,6 +351,8 @@ class UnixStream(Unbatched, Receiving):
         Raises:
             ValueError: another mode, or unbuffered text.
         """
+        from .streamfile import open_stream
+
         return open_stream(self, mode, buffering, encoding, errors, newline)
 
 
@@ -363,7 +363,3 @@ class UnixListener(Listener[UnixStream]):
 
     _kind = SOCK_STREAM
     _connection = UnixStream
-
-
-SOCKET_TYPES["UnixStream"] = UnixStream
-SOCKET_TYPES["UnixListener"] = UnixListener
