@@ -2,12 +2,13 @@
 
    Rules:
    - A number leaves its slot by one atomic exchange, so of two threads that want it only one gets it, and what is
-     moved on is in its new owner when the function returns.
+     moved on is in its new owner when the function returns.  The other one waits until it is there.
    - Slots are used again for another message once they were closed.  Each use has a generation, which stands beside
      every number: whoever still means an earlier message finds nothing. */
 #ifndef UDS_FDS_C
 #define UDS_FDS_C
 #include "handle.c"
+#include <sched.h>
 #if defined(__linux__)
 #  include <sys/syscall.h>
 #endif
@@ -17,6 +18,11 @@
 #else
 #  define UDS_HAS_CLOSE_RANGE 0
 #endif
+
+/* Stands in a slot while its number moves into a handle. */
+#define UDS_MOVING 0xffffffffu
+/* A move is a few instructions.  Who waits for one gives up nevertheless: a fork may have copied it half-way. */
+#define UDS_LONGEST_MOVE 1000
 
 /* A slot holds the generation in its upper half and the number plus one in its lower half, 0 for none. */
 struct uds_fds {
@@ -42,25 +48,37 @@ UDS_FUNCTION int uds_fds_count(struct uds_fds *fds, unsigned int generation)
     return uds_fds_generation(fds) == generation ? count : 0;
 }
 
+/* The number in a slot as it was read, or -EBADF. */
+UDS_FUNCTION int uds_slot_number(uint64_t held, unsigned int generation)
+{
+    uint32_t low = (uint32_t)held;
+    return held >> 32 != generation || low == 0 || low == UDS_MOVING ? -EBADF : (int)(low - 1);
+}
+
+/* Puts something in place of a number and returns that, or -EBADF when there is none. */
+UDS_FUNCTION int uds_slot_replace(struct uds_fds *fds, unsigned int generation, int index, uint32_t low)
+{
+    uint64_t held = __atomic_load_n(&fds->slot[index], __ATOMIC_SEQ_CST);
+    uint64_t next = (uint64_t)generation << 32 | low;
+    int fd = uds_slot_number(held, generation);
+    if (fd < 0
+        || !__atomic_compare_exchange_n(&fds->slot[index], &held, next, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        return -EBADF;
+    return fd;
+}
+
 /* Empties a slot and returns the number that was in it, or -EBADF. */
 UDS_FUNCTION int uds_slot_take(struct uds_fds *fds, unsigned int generation, int index)
 {
-    uint64_t held = __atomic_load_n(&fds->slot[index], __ATOMIC_SEQ_CST);
-    uint64_t none = uds_slot(generation, -1);
-    if (held >> 32 != generation || held == none
-        || !__atomic_compare_exchange_n(&fds->slot[index], &held, none, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-        return -EBADF;
-    return (int)((uint32_t)held - 1);
+    return uds_slot_replace(fds, generation, index, 0);
 }
 
 /* The number in a slot, or -EBADF when it was taken, and outside the slots in use. */
 UDS_FUNCTION int uds_fds_number(struct uds_fds *fds, unsigned int generation, int index)
 {
-    uint64_t held;
     if (index < 0 || index >= uds_fds_count(fds, generation))
         return -EBADF;
-    held = __atomic_load_n(&fds->slot[index], __ATOMIC_SEQ_CST);
-    return held >> 32 != generation || (uint32_t)held == 0 ? -EBADF : (int)((uint32_t)held - 1);
+    return uds_slot_number(__atomic_load_n(&fds->slot[index], __ATOMIC_SEQ_CST), generation);
 }
 
 /* Puts a number into the next slot: -ENOBUFS when all are in use.  Only the call that receives a message does so. */
@@ -75,16 +93,33 @@ UDS_FUNCTION int uds_fds_adopt(struct uds_fds *fds, int fd)
     return 0;
 }
 
-/* Moves one descriptor into an empty handle: -EBUSY when that is not empty. */
+/* Moves one descriptor into an empty handle: -EBUSY when that is not empty.  Of two threads that move it into the same
+   handle at once one gets -EBADF or -EBUSY, and finds the number in the handle. */
 UDS_FUNCTION int uds_fds_take(struct uds_fds *fds, unsigned int generation, int index, struct uds_handle *into)
 {
-    int fd;
+    uint64_t moving = (uint64_t)generation << 32 | UDS_MOVING;
+    int fd, result, wait;
+
     if (index < 0 || index >= uds_fds_count(fds, generation))
         return -EBADF;
     if (__atomic_load_n(&into->state, __ATOMIC_SEQ_CST) != 0)
         return uds_fds_number(fds, generation, index) < 0 ? -EBADF : -EBUSY;
-    fd = uds_slot_take(fds, generation, index);
-    return fd < 0 ? fd : uds_handle_adopt(into, fd, 0);
+    fd = uds_slot_replace(fds, generation, index, UDS_MOVING);
+    if (fd < 0) {
+        for (wait = 0; wait < UDS_LONGEST_MOVE; wait++) {
+            if (__atomic_load_n(&fds->slot[index], __ATOMIC_SEQ_CST) != moving)
+                break;
+            sched_yield();
+        }
+        return -EBADF;
+    }
+    result = uds_handle_adopt(into, fd, 0);
+    /* Not if the slots were closed and are used for another message meanwhile. */
+    if (!__atomic_compare_exchange_n(&fds->slot[index], &moving, uds_slot(generation, result < 0 ? fd : -1), 0,
+                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+        && result < 0)
+        close(fd);
+    return result;
 }
 
 /* Moves a run of descriptors into slots of which none is in use. */

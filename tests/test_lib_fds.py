@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import sys
 
 import pytest
 import support
@@ -86,6 +87,20 @@ def test_number_and_take():
         assert lib.uds_fds_close(fds, 0) == 2
         assert [support.is_open(number) for number in numbers] == [False, True, False]
         assert lib.uds_handle_close(handle) == 0
+
+
+def test_number_on_its_way():
+    """Nobody else finds a number that another thread is moving, and waiting for it has an end."""
+    with slots(2) as (fds, numbers):
+        # As the other thread leaves the slot for a few instructions, and a fork in between for ever.
+        second = ffi.cast("uint32_t *", fds) + 2 + 2 * 1
+        low = second + (0 if sys.byteorder == "little" else 1)
+        assert low[0] == numbers[1] + 1
+        low[0] = 0xFFFFFFFF
+        assert lib.uds_fds_number(fds, 0, 1) == lib.uds_fds_take(fds, 0, 1, new_handle()) == -errno.EBADF
+        assert lib.uds_fds_close(fds, 0) == 1
+        assert [support.is_open(number) for number in numbers] == [False, True]
+    os.close(numbers[1])
 
 
 @pytest.mark.parametrize(("first", "count"), [(0, 4), (1, 2), (3, 1), (4, 0), (0, 0)])

@@ -15,6 +15,7 @@ import warnings
 
 from . import calls
 from .calls import check, fds_close, new_fds
+from .errors import error
 from .fd import OwnedFd
 from .owner import Owner, refuse_copy
 from .values import Closing
@@ -114,19 +115,21 @@ class OwnedFds(Closing):
 
     def _owner(self, place: int) -> OwnedFd:
         """Return the owner of one descriptor, made when it is first asked for."""
-        known = self._made.get(place)
-        if known is None:
-            slots = self._slots
-            if slots is None:
-                check(-errno.EBADF)
+        made = self._made
+        known = made.get(place)
+        if known is not None and (place in self._taken or not known.closed):
+            return known
+        # Made, but empty: another thread, or whoever a signal handler interrupted, was about to fill it.
+        slots = self._slots
+        if slots is not None:
             # Kept before it is filled: an exception from a signal handler then leaves a descriptor that has an owner.
-            # Of two threads that come at once both fill the same object, and one of them finds the slot empty.
-            mine = OwnedFd._empty()
-            known = self._made.setdefault(place, mine)
+            # Of two threads that come at once both fill the same object, and one of them finds it filled.
+            known = made.setdefault(place, OwnedFd._empty())
             result = calls.fds_take(slots, self._generation, place, known._handle)
-            if result < 0 and known.closed and known is mine:
-                self._made.pop(place, None)
-                check(result)
+            if result >= 0 or not known.closed:
+                return known
+        if known is None:
+            raise error(errno.EBADF)
         return known
 
     def _owners(self) -> list[OwnedFd]:
