@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import support
@@ -254,10 +257,32 @@ def test_forgotten_set_warns_and_is_closed(originals: list[int]) -> None:
         support.collect()
         return taken
 
-    with pytest.warns(ResourceWarning, match=r"^3 unclosed descriptors of <OwnedFds \[.*\]>$"):
+    with pytest.warns(ResourceWarning) as warned:
         taken = forget_the_rest()
     with taken:
+        assert [str(warning.message) for warning in warned] == [
+            f"3 unclosed descriptors of <OwnedFds [{', '.join(map(str, numbers))}]>"
+        ]
         assert [support.is_open(number) for number in numbers] == [False, False, False, True]
+
+
+def test_forgotten_set_is_closed_although_the_warning_is_an_error(
+    originals: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the warning is turned into does not keep the descriptors open."""
+    reported: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda problem: reported.append(str(problem.exc_value)))
+    numbers: list[int] = []
+
+    def forget() -> None:
+        numbers.extend(pass_on(originals).numbers())
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        forget()
+        support.collect()
+    assert [text[:22] for text in reported] == ["4 unclosed descriptors"]
+    assert not any(support.is_open(number) for number in numbers)
 
 
 def test_set_that_owns_nothing_is_collected_in_silence(originals: list[int]) -> None:

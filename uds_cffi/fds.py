@@ -196,9 +196,12 @@ class OwnedFds(Closing):
         slots = getattr(self, "_slots", None)
         if slots is None:
             return
-        count = _close(slots, self._generation)
-        if count > 0:
-            _warn(f"{count} unclosed descriptors of {self!r}", ResourceWarning, stacklevel=2, source=self)
+        left = sum(self._number(place) >= 0 for place in range(self._count))
+        try:
+            if left:
+                _warn(f"{left} unclosed descriptors of {self!r}", ResourceWarning, stacklevel=2, source=self)
+        finally:
+            _close(slots, self._generation)
 
     __getstate__ = refuse_copy
 
