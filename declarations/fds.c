@@ -81,15 +81,16 @@ UDS_FUNCTION int uds_fds_number(struct uds_fds *fds, unsigned int generation, in
     return uds_slot_number(__atomic_load_n(&fds->slot[index], __ATOMIC_SEQ_CST), generation);
 }
 
-/* Puts a number into the next slot: -ENOBUFS when all are in use.  Only the call that receives a message does so. */
+/* Puts a number into the next slot: -ENOBUFS when all are in use.  Only the call that receives a message does so,
+   and nobody else has its generation yet. */
 UDS_FUNCTION int uds_fds_adopt(struct uds_fds *fds, int fd)
 {
     if (fd < 0)
         return -EBADF;
     if (fds->count >= UDS_SCM_MAX_FD)
         return -ENOBUFS;
-    __atomic_store_n(&fds->slot[fds->count], uds_slot(fds->generation, fd), __ATOMIC_SEQ_CST);
-    __atomic_store_n(&fds->count, fds->count + 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&fds->slot[fds->count], uds_slot(fds->generation, fd), __ATOMIC_RELEASE);
+    __atomic_store_n(&fds->count, fds->count + 1, __ATOMIC_RELEASE);
     return 0;
 }
 

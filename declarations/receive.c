@@ -10,6 +10,7 @@
 #define UDS_RECEIVE_C
 #include "address.c"
 #include "control.c"
+#include "credentials.c"
 
 /* What uds_receive_packed() packs into its result above the number of bytes. */
 #define UDS_ONE_FD INT64_C(0x100000000)
@@ -19,7 +20,7 @@
 
 /* Items of the control buffer that uds_receive_packed() lists; room for more than any kernel sends. */
 #define UDS_MOST_ITEMS 32
-#define UDS_FACTS (5 + 4 * UDS_MOST_ITEMS)
+#define UDS_FACTS (9 + 4 * UDS_MOST_ITEMS)
 
 struct uds_receiver {
     struct uds_handle *handle;
@@ -80,7 +81,7 @@ UDS_FUNCTION ssize_t uds_receive_packet(struct uds_receiver *receiver)
 
 /* recvmsg(2).  MSG_CMSG_CLOEXEC is added where it exists and taken out of the flags that are reported, which Linux
    echoes.  MSG_TRUNC among the flags makes a system that can do it report the real length of a packet. */
-UDS_FUNCTION ssize_t uds_receive_message(struct uds_receiver *receiver)
+UDS_FUNCTION ssize_t uds_receive_whole(struct uds_receiver *receiver, struct uds_name *name)
 {
     struct msghdr message;
     struct iovec one;
@@ -103,10 +104,10 @@ UDS_FUNCTION ssize_t uds_receive_message(struct uds_receiver *receiver)
         message.msg_control = receiver->control;
         message.msg_controllen = (uds_controllen_t)receiver->control_size;
     }
-    if (receiver->name != NULL) {
-        uds_name_prepare(receiver->name);
-        message.msg_name = &receiver->name->address;
-        message.msg_namelen = receiver->name->length;
+    if (name != NULL) {
+        uds_name_prepare(name);
+        message.msg_name = &name->address;
+        message.msg_namelen = name->length;
     }
 #if UDS_HAS_ATOMIC_CLOEXEC
     flags |= MSG_CMSG_CLOEXEC;
@@ -123,38 +124,84 @@ UDS_FUNCTION ssize_t uds_receive_message(struct uds_receiver *receiver)
         message.msg_flags &= ~MSG_CMSG_CLOEXEC;
 #endif
         receiver->message_flags = message.msg_flags;
-        if (receiver->name != NULL) {
-            receiver->name->length = message.msg_namelen;
-            uds_name_clamp(receiver->name);
+        if (name != NULL) {
+            name->length = message.msg_namelen;
+            uds_name_clamp(name);
         }
 #if !UDS_HAS_TRUNC_LENGTH
         if (message.msg_flags & MSG_TRUNC)
             result++;
 #endif
     }
-    else if (receiver->name != NULL)
-        receiver->name->length = 0;
+    else if (name != NULL)
+        name->length = 0;
     uds_handle_leave(receiver->handle);
     return result;
 }
 
-/* The same with a packed result, because reading a field costs Python as much as calling a function: the bytes that
-   are in the caller's memory, the number of descriptors in the slots times UDS_ONE_FD, and UDS_CUT, UDS_ANCILLARY_CUT,
-   UDS_SURPLUS for what was lost.  The slots must have been empty.
+UDS_FUNCTION ssize_t uds_receive_message(struct uds_receiver *receiver)
+{
+    return uds_receive_whole(receiver, receiver->name);
+}
 
-   The facts are, for whoever wants more than that: the message's length, the flags that recvmsg(2) returned, the length
-   of the sender's address, that of the control messages, and how many of them follow; then for each its level, its
-   type, and where in the control buffer its data begins and how long that is. */
+/* Packs the result of a receive, because reading a field costs Python as much as calling a function: the bytes that are
+   in the caller's memory, the number of descriptors in the slots times UDS_ONE_FD, and UDS_CUT, UDS_ANCILLARY_CUT,
+   UDS_SURPLUS for what was lost. */
+UDS_FUNCTION int64_t uds_pack(const struct uds_receiver *receiver, ssize_t count)
+{
+    int64_t result = count;
+
+    if (count < 0)
+        return count;
+    if ((size_t)count > receiver->size)
+        result = (int64_t)receiver->size | UDS_CUT;
+    if (receiver->message_flags & MSG_CTRUNC)
+        result |= UDS_ANCILLARY_CUT;
+    if (receiver->surplus > 0)
+        result |= UDS_SURPLUS;
+    return result | (receiver->fds == NULL ? 0 : receiver->fds->count * UDS_ONE_FD);
+}
+
+/* Receives bytes and descriptors, and nothing else of the message, with a packed result.  The slots must have been
+   empty. */
+UDS_FUNCTION int64_t uds_receive_fds(struct uds_receiver *receiver)
+{
+    return uds_pack(receiver, uds_receive_whole(receiver, NULL));
+}
+
+/* Writes down who sent the message, when one whole item of credentials is all that came beside the bytes. */
+UDS_FUNCTION void uds_receive_sender(const struct uds_receiver *receiver, int *fact)
+{
+#if UDS_HAS_CREDENTIALS
+    struct ucred sender;
+
+    if (fact[4] != 1 || fact[9] != SOL_SOCKET || fact[10] != SCM_CREDENTIALS || fact[12] != (int)sizeof sender)
+        return;
+    memcpy(&sender, (const char *)receiver->control + fact[11], sizeof sender);
+    fact[5] = 1;
+    fact[6] = (int)sender.pid;
+    fact[7] = (int)sender.uid;
+    fact[8] = (int)sender.gid;
+#else
+    (void)receiver;
+    (void)fact;
+#endif
+}
+
+/* Receives all that a message carries, with a packed result, and writes the facts down for whoever wants more: the
+   message's length, the flags that recvmsg(2) returned, the length of the sender's address, that of the control
+   messages, and how many of them there are; 1 when credentials are the only one, and then pid, uid and gid; then for
+   each its level, its type, and where in the control buffer its data begins and how long that is.  The slots must have
+   been empty. */
 UDS_FUNCTION int64_t uds_receive_packed(struct uds_receiver *receiver)
 {
     struct uds_control_item item;
     int *fact = receiver->facts;
     int items = 0;
     ssize_t count = uds_receive_message(receiver);
-    int64_t result = count;
 
     /* What fails, or what Python takes for the end, has brought nothing. */
-    memset(fact, 0, 5 * sizeof *fact);
+    memset(fact, 0, 9 * sizeof *fact);
     if (count < 0)
         return count;
     fact[0] = count > INT_MAX ? INT_MAX : (int)count;
@@ -163,20 +210,15 @@ UDS_FUNCTION int64_t uds_receive_packed(struct uds_receiver *receiver)
     fact[3] = (int)receiver->control_length;
     item.next = 0;
     while (items < UDS_MOST_ITEMS && uds_control_next(receiver->control, receiver->control_length, &item)) {
-        int *next = fact + 5 + 4 * items++;
+        int *next = fact + 9 + 4 * items++;
         next[0] = item.level;
         next[1] = item.type;
         next[2] = (int)item.offset;
         next[3] = (int)item.size;
     }
     fact[4] = items;
-    if ((size_t)count > receiver->size)
-        result = (int64_t)receiver->size | UDS_CUT;
-    if (receiver->message_flags & MSG_CTRUNC)
-        result |= UDS_ANCILLARY_CUT;
-    if (receiver->surplus > 0)
-        result |= UDS_SURPLUS;
-    return result | (receiver->fds == NULL ? 0 : receiver->fds->count * UDS_ONE_FD);
+    uds_receive_sender(receiver, fact);
+    return uds_pack(receiver, count);
 }
 
 #endif

@@ -28,4 +28,5 @@ ssize_t uds_handle_recv_packet(struct uds_handle *handle, void *data, size_t siz
 ssize_t uds_receive(struct uds_receiver *receiver);
 ssize_t uds_receive_packet(struct uds_receiver *receiver);
 ssize_t uds_receive_message(struct uds_receiver *receiver);
+int64_t uds_receive_fds(struct uds_receiver *receiver);
 int64_t uds_receive_packed(struct uds_receiver *receiver);

@@ -91,4 +91,19 @@ UDS_FUNCTION ssize_t uds_handle_send_numbers(struct uds_handle *handle, const vo
     return uds_handle_send_fds(handle, data, size, flags, NULL, 0, fds, NULL, count);
 }
 
+/* The same, with everything but the bytes in one piece of memory: their size (int64_t), flags, count and numbers (ints),
+   as struct.pack("qii...i") writes them. */
+UDS_FUNCTION ssize_t uds_handle_send_packed(struct uds_handle *handle, const void *data, const void *packed)
+{
+    int64_t size;
+    int head[2], fds[UDS_SCM_MAX_FD];
+
+    memcpy(&size, packed, sizeof size);
+    memcpy(head, (const char *)packed + sizeof size, sizeof head);
+    if (size < 0 || head[1] < 0 || head[1] > UDS_SCM_MAX_FD)
+        return -EINVAL;
+    memcpy(fds, (const char *)packed + sizeof size + sizeof head, (size_t)head[1] * sizeof(int));
+    return uds_handle_send_fds(handle, data, (size_t)size, head[0], NULL, 0, fds, NULL, head[1]);
+}
+
 #endif

@@ -8,3 +8,4 @@ ssize_t uds_handle_send_fds(struct uds_handle *handle, const void *data, size_t 
                             const int *fds, struct uds_handle **owners, int count);
 ssize_t uds_handle_send_numbers(struct uds_handle *handle, const void *data, size_t size, int flags,
                                 const int *fds, int count);
+ssize_t uds_handle_send_packed(struct uds_handle *handle, const void *data, const void *packed);

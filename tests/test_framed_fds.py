@@ -348,4 +348,4 @@ def test_receivers_of_the_library_are_not_disturbed(files):
         return_receiver(receiver)
         send_fds(sock, wire(b"data"), files)
         framed.recv_message().fds.close()
-        assert receiver._fds is None
+        assert receiver.fds is None

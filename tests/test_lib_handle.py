@@ -69,6 +69,7 @@ CALLS = {
     "uds_handle_sendmsg": (ffi.new("struct msghdr *"), 0),
     "uds_handle_send_fds": (b"x", 1, 0, NULL, 0, [0], NULL, 1),
     "uds_handle_send_numbers": (b"x", 1, 0, [0], 1),
+    "uds_handle_send_packed": (b"x", struct.pack("qiii", 1, 0, 1, 0)),
     "uds_handle_send_batch": (b"x", struct.pack("L", 1), 0, 1, 0),
     "uds_handle_send_joined": (b"x", 1, 1, 0),
     "uds_handle_receive_batch": (ffi.new("struct uds_batch *"),),

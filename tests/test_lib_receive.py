@@ -1,4 +1,4 @@
-"""Sending, receiving and waiting through handles.
+"""Sending and receiving through handles.
 
 Rule: descriptors that arrive are in slots, or closed, when the call returns; a packet that was cut is reported by a
 result greater than the room; no send raises SIGPIPE.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-import time
+import struct
 
 import pytest
 import support
@@ -156,7 +156,7 @@ def test_receive(make_pair):
     assert lib.uds_receive(receiver) == 5
     assert pair.data(5) == b"bytes"
     receiver.handle = new_handle()
-    for name in ("uds_receive", "uds_receive_packet", "uds_receive_message", "uds_receive_packed"):
+    for name in ("uds_receive", "uds_receive_packet", "uds_receive_message", "uds_receive_fds", "uds_receive_packed"):
         assert getattr(lib, name)(receiver) == -errno.EBADF
 
 
@@ -237,6 +237,44 @@ def test_send_numbers(make_pair):
     assert lib.uds_handle_send_numbers(pair.one, b"x", 1, 0, [0] * 254, 254) == -errno.EINVAL
     assert lib.uds_handle_recv(pair.two, pair.memory, 64, 0) == -errno.EAGAIN
     assert lib.uds_handle_send_numbers(pair.one, b"x", 1, 0, [0], 1) == 1
+
+
+def test_send_packed(make_pair):
+    """Size, flags and numbers are sent out of one piece of memory; what is none, or too many, is refused."""
+    pair = make_pair(lib.SOCK_DGRAM)
+    receiver, fds = receiver_of(pair)
+
+    def send(size, *numbers, count=None):
+        packed = struct.pack(f"qii{len(numbers)}i", size, 0, len(numbers) if count is None else count, *numbers)
+        return lib.uds_handle_send_packed(pair.one, b"abc", packed)
+
+    assert send(3, -1) == send(3, 10**6) == -errno.EBADF
+    assert send(3, count=254) == send(3, count=-1) == send(-1, 0) == -errno.EINVAL
+    assert lib.uds_receive_fds(receiver) == -errno.EAGAIN
+    for generation, numbers in enumerate(([], [0], [0] * 253)):
+        assert send(2, *numbers) == 2
+        assert lib.uds_receive_fds(receiver) == 2 + len(numbers) * lib.UDS_ONE_FD
+        assert pair.data(2) == b"ab"
+        assert lib.uds_fds_close(fds, generation) == len(numbers)
+
+
+@support.needs("credentials")
+def test_credentials_among_the_facts(make_pair):
+    """Credentials that came alone and whole are among the facts; others are only listed."""
+    pair = make_pair(lib.SOCK_DGRAM)
+    receiver, fds = receiver_of(pair)
+    on = ffi.new("int *", 1)
+    assert lib.uds_handle_setsockopt(pair.two, lib.SOL_SOCKET, lib.SO_PASSCRED, on, 4) == 0
+    for room, numbers, facts in (
+        (2048, [], [1, 1, os.getpid(), os.getuid(), os.getgid()]),
+        (lib.CMSG_LEN(8), [], [1, 0, 0, 0, 0]),
+        (2048, [0], [2, 0, 0, 0, 0]),
+    ):
+        receiver.control_size = room
+        lib.uds_handle_send_numbers(pair.one, b"abc", 3, 0, numbers, len(numbers))
+        assert lib.uds_receive_packed(receiver) & 0xFFFF == 3
+        assert list(receiver.facts[0:9])[4:] == facts
+    assert lib.uds_fds_close(fds, 0) == 1
 
 
 def test_receive_message_without_room_for_descriptors(make_pair):
@@ -327,43 +365,3 @@ def test_packet_waiting(make_pair):
 def test_packet_waiting_is_absent(make_pair):
     """Where the system cannot tell, that is -ENOSYS."""
     assert lib.uds_handle_packet_waiting(make_pair(lib.SOCK_DGRAM).two) == -errno.ENOSYS
-
-
-# --- Wait ---------------------------------------------------------------------------------------
-
-
-def test_wait(make_pair):
-    """The events that are there, or 0 when the time is over, which may be no time at all."""
-    pair = make_pair()
-    assert lib.uds_handle_wait(pair.two, lib.POLLOUT, -1) == lib.POLLOUT
-    assert lib.uds_handle_wait(pair.two, lib.POLLIN, 0) == 0
-    begin = time.monotonic()
-    assert lib.uds_handle_wait(pair.two, lib.POLLIN, 20_000_000) == 0
-    assert 0.02 <= time.monotonic() - begin < 1.0
-    lib.uds_handle_send(pair.one, b"x", 1, 0)
-    assert lib.uds_handle_wait(pair.two, lib.POLLIN | lib.POLLOUT, -1) == lib.POLLIN | lib.POLLOUT
-    lib.uds_handle_close(pair.one)
-    seen = lib.uds_handle_wait(pair.two, lib.POLLIN, -1)
-    assert seen & lib.POLLIN
-    assert seen & lib.POLLHUP
-    if lib.UDS_HAS_POLLRDHUP:
-        assert seen & lib.POLLRDHUP
-
-
-def test_wait_of_less_than_a_millisecond_is_a_wait(make_pair):
-    """A fraction of a millisecond is no reason to return before its time."""
-    pair = make_pair()
-    begin = time.monotonic()
-    for _ in range(10):
-        assert lib.uds_handle_wait(pair.two, lib.POLLIN, 500_000) == 0
-    assert time.monotonic() - begin >= 0.005
-
-
-def test_wait_on_a_number_that_somebody_closed():
-    """POLLNVAL is -EBADF."""
-    handle = new_handle()
-    number = os.dup(0)
-    assert lib.uds_handle_adopt(handle, number, 0) == 0
-    os.close(number)
-    assert lib.uds_handle_wait(handle, lib.POLLIN, -1) == -errno.EBADF
-    assert lib.uds_handle_close(handle) == -errno.EBADF

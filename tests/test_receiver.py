@@ -253,7 +253,7 @@ def test_receiver_lets_go_of_everything(pair: tuple[Any, Any]) -> None:
     return_receiver(receiver)
     assert receiver.c.iov == ffi.NULL
     assert receiver.size is module._UNSET
-    assert receiver._fds is None
+    assert receiver.fds is None
 
 
 def test_one_shape_of_receive_does_not_disturb_the_next(pair: tuple[Any, Any]) -> None:

@@ -40,10 +40,13 @@ MSG_CTRUNC: int = lib.MSG_CTRUNC
 MSG_EOR: int = lib.MSG_EOR
 MSG_NOSIGNAL: int = lib.MSG_NOSIGNAL
 MSG_CMSG_CLOEXEC: int = lib.MSG_CMSG_CLOEXEC
-# The parts of the packed result of receive_packed().
+# The parts of the packed results of receive_fds() and receive_packed().
 SIZE_MASK: int = lib.UDS_ONE_FD - 1
 CUT: int = lib.UDS_CUT
 ANCILLARY_CUT: int = lib.UDS_ANCILLARY_CUT
+ONE_FD: int = lib.UDS_ONE_FD
+# Whatever of a message was lost.
+LOST: int = lib.UDS_CUT | lib.UDS_ANCILLARY_CUT | lib.UDS_SURPLUS
 SOL_SOCKET: int = lib.SOL_SOCKET
 SO_ERROR: int = lib.SO_ERROR
 SO_SNDBUF: int = lib.SO_SNDBUF
@@ -84,10 +87,12 @@ fds_move = lib.uds_fds_move
 fds_close = lib.uds_fds_close
 send = lib.uds_handle_send
 send_numbers = lib.uds_handle_send_numbers
+send_packed = lib.uds_handle_send_packed
 recv = lib.uds_handle_recv
 recv_packet = lib.uds_handle_recv_packet
 receive = lib.uds_receive
 receive_packet = lib.uds_receive_packet
+receive_fds = lib.uds_receive_fds
 receive_packed = lib.uds_receive_packed
 packet_length = lib.uds_handle_packet_length
 packet_waiting = lib.uds_handle_packet_waiting

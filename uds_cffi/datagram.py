@@ -171,7 +171,7 @@ class UnixDatagram(PacketSocket):
         """
         flags = check_flags(flags, RECV_PACKET)
         receiver = preset(self._handle, size, self._recv_flags | flags, 0, room=0)
-        result = self._receive_message(receiver, flags)
+        result = self._receive_message(receiver, receiver.receive, flags)
         data = receiver.view[: result & SIZE_MASK]
         packet = _new(PacketFrom, (data, bool(result & CUT), receiver.sender()))
         return_receiver(receiver)
@@ -198,6 +198,6 @@ class UnixDatagram(PacketSocket):
         """
         flags = check_flags(flags, RECV_MESSAGE)
         receiver = preset(self._handle, size, self._recv_flags | flags, check_max_fds(max_fds))
-        result = self._receive_message(receiver, flags)
+        result = self._receive_message(receiver, receiver.receive, flags)
         addr = receiver.sender()
         return _new(PacketFdsFrom, (*self._unpack(receiver, result, addr), addr))

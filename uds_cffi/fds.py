@@ -5,6 +5,8 @@ Rules:
   moves one out of its slot into an OwnedFd.
 - Slots are used again once they were closed.  A set knows the generation of its own use of them, and finds nothing in
   them when it is over.
+- The slots warn of what is left in them and close it, not the set: they outlive it when it was closed, and a finalizer
+  that need not run costs nothing.
 """
 
 from __future__ import annotations
@@ -12,9 +14,11 @@ from __future__ import annotations
 import errno
 import os
 import warnings
+from collections import deque
+from operator import index as to_index
 
 from . import calls
-from .calls import check, fds_close, new_fds
+from .calls import check, fds_close, fds_number, new_fds
 from .errors import error
 from .fd import OwnedFd
 from .owner import Owner, refuse_copy
@@ -33,6 +37,47 @@ else:
         return function
 
 
+_new = object.__new__
+
+
+class Slots:
+    """Memory for the descriptors of one message at a time.  Whoever holds this object owns what is in it."""
+
+    __slots__ = ("c", "key", "generation")
+
+    c: CData
+    # Stands for it where nothing may keep it alive.
+    key: object
+    # That of its next message, or of the present one.
+    generation: int
+
+    def __init__(self) -> None:
+        self.c = new_fds()
+        self.key = object()
+        self.generation = 0
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of all descriptors that came, -1 for those that have left."""
+        c, generation = self.c, self.generation
+        return [max(fds_number(c, generation, place), -1) for place in range(c.count)]
+
+    def __del__(self, _warn=warnings.warn, _close=fds_close) -> None:  # type: ignore[no-untyped-def]
+        # The defaults keep the functions alive while the interpreter shuts down.
+        c = getattr(self, "c", None)
+        if c is None or not c.count:
+            return
+        numbers = self.numbers()
+        left = sum(number >= 0 for number in numbers)
+        try:
+            if left:
+                # Where it was allocated says something only of its first message.
+                source = None if self.generation else self
+                text = f"{left} unclosed descriptors of <OwnedFds {numbers}>"
+                _warn(text, ResourceWarning, stacklevel=2, source=source)
+        finally:
+            _close(c, self.generation)
+
+
 class OwnedFds(Closing):
     """The descriptors of one received message: a sequence that owns them all.
 
@@ -41,35 +86,41 @@ class OwnedFds(Closing):
     collector closes those that were not taken.
     """
 
-    __slots__ = ("__weakref__", "_slots", "_generation", "_count", "_made", "_taken")
+    __slots__ = ("__weakref__", "_memory", "_generation", "_count", "_made")
 
     # None when the descriptors are closed, or were none.
-    _slots: CData | None
+    _memory: Slots | None
     # What the slots hold for this set; once they are used for another message they hold nothing for it.
     _generation: int
     _count: int
-    # The objects that were made on demand, by place, and the places of those that a caller has.
+    # The objects that were made on demand, by place; those that a caller has also by ~place.
     _made: dict[int, OwnedFd]
-    _taken: dict[int, bool]
 
     def __init__(self) -> None:
         """Make an empty set; receiving is what fills one."""
-        self._slots = None
-        self._count = 0
+        self._memory = None
+        self._generation = self._count = 0
         self._made = {}
-        self._taken = {}
 
-    @classmethod
-    def _with_slots(cls) -> OwnedFds:
+    @staticmethod
+    def _with_slots(memory: Slots | None = None) -> OwnedFds:
         """Make a set that owns the slots which a receive is about to fill."""
-        self = cls()
-        try:
-            slots, self._generation = _spare.pop() if _spare else (new_fds(), 0)
-        except IndexError:
-            # Another thread was quicker.
-            slots, self._generation = new_fds(), 0
-        self._slots = slots
+        if memory is None:
+            try:
+                memory = take_spare()
+            except IndexError:
+                memory = Slots()
+        self = _new(OwnedFds)
+        self._made = {}
+        self._count = 0
+        self._generation = memory.generation
+        self._memory = memory
         return self
+
+    @property
+    def _slots(self) -> CData | None:
+        memory = self._memory
+        return None if memory is None else memory.c
 
     def _arrived(self) -> int:
         """Count what a receive has put into the slots, and return it."""
@@ -104,20 +155,24 @@ class OwnedFds(Closing):
         count = self._count
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(count))]
-        place = index + count if index < 0 else index
+        place = to_index(index)
+        if place < 0:
+            place += count
         if not 0 <= place < count:
             raise IndexError(f"descriptor {index} of {count}")
         owner = self._owner(place)
-        if place not in self._taken and owner.closed:
-            check(-errno.EBADF)
-        self._taken[place] = True
+        made = self._made
+        if ~place not in made:
+            if owner.closed:
+                check(-errno.EBADF)
+            made[~place] = owner
         return owner
 
     def _owner(self, place: int) -> OwnedFd:
         """Return the owner of one descriptor, made when it is first asked for."""
         made = self._made
         known = made.get(place)
-        if known is not None and (place in self._taken or not known.closed):
+        if known is not None and (~place in made or not known.closed):
             return known
         # Made, but empty: another thread, or whoever a signal handler interrupted, was about to fill it.
         slots = self._slots
@@ -143,7 +198,7 @@ class OwnedFds(Closing):
     def _number(self, place: int) -> int:
         """Return the number that is in a slot, or -1."""
         slots = self._slots
-        return -1 if slots is None else max(calls.fds_number(slots, self._generation, place), -1)
+        return -1 if slots is None else max(fds_number(slots, self._generation, place), -1)
 
     def numbers(self) -> list[int]:
         """Return the numbers of all descriptors, which stay owned; -1 for those that were closed or detached."""
@@ -162,18 +217,17 @@ class OwnedFds(Closing):
         Raises:
             OSError: EBUSY while another thread is sending the set on; nothing was given away.
         """
-        slots = self._slots
-        if slots is None and not self._made:
+        slots, made = self._slots, self._made
+        if slots is None and not made:
             return []
-        if not self._made:
+        if not made:
             return calls.fds_detach(slots, self._generation)
-        for place, made in list(self._made.items()):
-            if place not in self._taken and calls.running(made._handle):
+        for place, known in list(made.items()):
+            if place >= 0 and ~place not in made and calls.running(known._handle):
                 check(-errno.EBUSY)
         numbers = []
         for place in range(self._count):
-            known = self._made.get(place)
-            if place not in self._taken and (known is not None or self._number(place) >= 0):
+            if ~place not in made and (place in made or self._number(place) >= 0):
                 number = calls.detach(self._owner(place)._handle)
                 if number >= 0:
                     numbers.append(number)
@@ -181,27 +235,22 @@ class OwnedFds(Closing):
 
     def close(self) -> None:
         """Close all descriptors that were not taken, in one call; closing twice changes nothing."""
-        slots = self._slots
-        if slots is not None:
-            # One caller alone ends the generation, and so the slots are spare once.
-            if fds_close(slots, self._generation) >= 0 and len(_spare) < _MOST_SPARE:
-                _spare.append((slots, (self._generation + 1) & 0xFFFFFFFF))
-            self._slots = None
-        if self._made:
-            for place, known in list(self._made.items()):
-                if place not in self._taken:
+        memory = self._memory
+        if memory is not None:
+            generation = self._generation
+            # One caller alone ends the generation, and so the memory is spare once.
+            if fds_close(memory.c, generation) >= 0:
+                memory.generation = (generation + 1) & 0xFFFFFFFF
+                # First, so that who closes again finds nothing here and keeps alive nothing of the next message.
+                self._memory = None
+                _give_spare(memory)
+            else:
+                self._memory = None
+        made = self._made
+        if made:
+            for place, known in list(made.items()):
+                if place >= 0 and ~place not in made:
                     known.close()
-
-    def __del__(self, _warn=warnings.warn, _close=fds_close) -> None:  # type: ignore[no-untyped-def]
-        slots = getattr(self, "_slots", None)
-        if slots is None:
-            return
-        left = sum(self._number(place) >= 0 for place in range(self._count))
-        try:
-            if left:
-                _warn(f"{left} unclosed descriptors of {self!r}", ResourceWarning, stacklevel=2, source=self)
-        finally:
-            _close(slots, self._generation)
 
     __getstate__ = refuse_copy
 
@@ -209,15 +258,13 @@ class OwnedFds(Closing):
         return f"<OwnedFds {self.numbers()}>"
 
 
-# Slots that are used again, each with the generation of its next message; memory need not be made for each receive.
+# Memory that is used again, so that none need be made for each receive; the oldest goes when there is too much.
 _MOST_SPARE = 64
-_spare: list[tuple[CData, int]] = []
+_spare: deque[Slots] = deque(maxlen=_MOST_SPARE)
 os.register_at_fork(after_in_child=_spare.clear)
-
-
-def are_ints(items: list[Any]) -> bool:
-    """Whether all items are ints, and not of a subclass."""
-    return list(map(type, items)).count(int) == len(items)
+# IndexError when there is none.
+take_spare = _spare.pop
+_give_spare = _spare.append
 
 
 class Borrowed:

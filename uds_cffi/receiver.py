@@ -16,8 +16,8 @@ from struct import Struct
 
 from ._lib import ffi, lib
 from .address import UnixSocketAddr
-from .calls import receive_packed
-from .fds import OwnedFds
+from .calls import receive_fds, receive_packed
+from .fds import OwnedFds, Slots, take_spare
 from .naming import new_name
 
 TYPE_CHECKING = False
@@ -45,7 +45,9 @@ _LARGEST = 0x7FFFF000
 
 _MOST_FDS: int = lib.UDS_SCM_MAX_FD
 
-_FACTS = Struct("5i").unpack_from
+# What uds_receive_packed() says of a message: its length, the flags, the length of the sender's address, that of the
+# control messages, how many there are; whether credentials are the only one, and then pid, uid and gid.
+read_facts = Struct("7i2I").unpack_from
 _ITEM = Struct("4i").unpack_from
 
 _RECEIVER = ffi.typeof("struct uds_receiver *")
@@ -89,8 +91,10 @@ class Receiver:
         "capacity",
         "memory",
         "view",
-        "_fds",
-        "_facts",
+        "fds",
+        "wants",
+        "_key",
+        "facts",
         "_room",
         "_control",
         "_control_view",
@@ -105,8 +109,12 @@ class Receiver:
     token: object
     # The very object that a caller gave, so that the next call compares identities.
     size: object
-    # Owns what the next receive brings.
-    _fds: OwnedFds | None
+    # Stands for how many descriptors, and how much room for control messages, a whole message is received with.
+    wants: object
+    # Owns what the next receive brings; None before its first use and after it was handed on.
+    fds: OwnedFds | None
+    # Stands for the slots that C knows; they themselves would outlive their set here.
+    _key: object
 
     def __init__(self, size: int) -> None:
         self.c = ffi.new(_RECEIVER)
@@ -119,8 +127,8 @@ class Receiver:
         self._control = ffi.new(_CHARS, _CONTROL_SIZE)
         self._control_view = ffi.buffer(self._control)
         self._name = new_name()
-        self._fds = None
-        self._facts = ffi.buffer(ffi.addressof(self.c, "facts"))
+        self.fds = self._key = self.wants = None
+        self.facts = ffi.buffer(ffi.addressof(self.c, "facts"))
         # How much of the control buffer the kernel may use, as C has it.
         self._room = 0
         self._limit(_CONTROL_SIZE)
@@ -151,11 +159,12 @@ class Receiver:
         most: int | None = None,
         token: object = None,
         room: int = _CONTROL_SIZE,
+        wants: object = None,
     ) -> None:
         """Receive at most that many bytes with these flags from now on.
 
         For a whole message it is said how many descriptors are wanted, and how much room there is for control messages:
-        with none the kernel discards them, as recv(2) does.
+        with none the kernel discards them, as recv(2) does.  ``wants`` stands for both of them.
         """
         if self.handle is not handle:
             self.c.handle = self.handle = handle
@@ -167,9 +176,9 @@ class Receiver:
             self.c.flags = self.flags = flags
         if most is not None:
             if self.most != most:
-                self.c.most = most
-            self.most = most
+                self.c.most = self.most = most
             self._limit(room)
+            self.wants = wants
         self.token = token
 
     def scatter(self, into: Incoming) -> None:
@@ -185,28 +194,30 @@ class Receiver:
         if self._room != room:
             self.c.control_size = self._room = room
 
-    def own(self) -> None:
+    def own(self) -> OwnedFds:
         """Have an owner for the descriptors that the next receive brings."""
-        if self._fds is None:
-            fds = OwnedFds._with_slots()
-            # In this order: interrupted in between, the next receive begins here again.
-            self.c.fds = fds._slots
-            self._fds = fds
+        try:
+            memory = take_spare()
+        except IndexError:
+            memory = Slots()
+        # Slots that were closed since the last receive are the first to be used again.
+        if self._key is not memory.key:
+            self.c.fds = memory.c
+            self._key = memory.key
+        fds = self.fds = OwnedFds._with_slots(memory)
+        return fds
+
+    def receive_fds(self) -> int:
+        """Receive bytes and descriptors: a packed result, as ``uds_receive_fds()`` returns it, or -errno."""
+        if self.fds is None:
+            self.own()
+        return receive_fds(self.c)
 
     def receive(self) -> int:
-        """Receive: a packed result, as ``uds_receive_packed()`` returns it, or -errno."""
-        if self._fds is None:
+        """Receive all that a message carries, and its facts: a packed result, or -errno."""
+        if self.fds is None:
             self.own()
         return receive_packed(self.c)
-
-    def facts(self) -> tuple[int, int, int, int, int]:
-        """Return the facts of the last receive.
-
-        Those are the message's length, the flags that recvmsg(2) returned, the length of the sender's address, that of
-        the control messages, and how many of them there are.
-        """
-        found: tuple[int, int, int, int, int] = _FACTS(self._facts)
-        return found
 
     def items(self, count: int, length: int) -> list[tuple[int, int, bytes]]:
         """Return level, type and data of so many control messages, out of which C has moved the descriptors."""
@@ -216,7 +227,7 @@ class Receiver:
             return items(self._control, length)
         found = []
         for place in range(count):
-            level, kind, begin, size = _ITEM(self._facts, 20 + 16 * place)
+            level, kind, begin, size = _ITEM(self.facts, 36 + 16 * place)
             found.append((level, kind, self._control_view[begin : begin + size]))
         return found
 
@@ -226,19 +237,19 @@ class Receiver:
 
     def close_fds(self) -> None:
         """Close what an interrupted receive has brought, and nobody will ask for."""
-        fds = self._fds
-        if fds is not None and fds._slots is not None and fds._slots.count:
-            self._fds = None
+        fds = self.fds
+        if fds is not None and fds._arrived():
+            self.fds = None
             fds.close()
 
     def take_fds(self, result: int) -> OwnedFds:
         """Hand on the descriptors of the last receive, of which this was the result, with their owner."""
         count = result >> 32 & 0xFF
-        fds = self._fds
+        fds = self.fds
         if not count or fds is None:
             return OwnedFds()
         fds._count = count
-        self._fds = None
+        self.fds = None
         return fds
 
 
@@ -270,10 +281,11 @@ def preset(
     most: int | None = None,
     token: object = None,
     room: int = _CONTROL_SIZE,
+    wants: object = None,
 ) -> Receiver:
     """Take a receiver out of the pool, and set it for these values; see ``prepare()``."""
     receiver = borrow_receiver(check_size(size))
-    receiver.prepare(handle, size, flags, most, token, room)
+    receiver.prepare(handle, size, flags, most, token, room, wants)
     return receiver
 
 

@@ -10,17 +10,36 @@ Rules:
 from __future__ import annotations
 
 from .address import UnixSocketAddr
-from .calls import ANCILLARY_CUT, CUT, MSG_DONTWAIT, SCM_MAX_FD, SIZE_MASK, TRUNC_LENGTH
+from .calls import (
+    ANCILLARY_CUT,
+    CUT,
+    LOST,
+    MSG_DONTWAIT,
+    ONE_FD,
+    SCM_MAX_FD,
+    SIZE_MASK,
+    TRUNC_LENGTH,
+    receive_fds,
+)
 from .flags import RECV_MESSAGE, check_flags
 from .message import Incoming, check_ancillary
 from .received import AncillaryTruncated, Received
-from .receiver import Receiver, check_max_fds, preset, return_receiver, take_small
+from .receiver import (
+    SMALL_SIZE,
+    Receiver,
+    check_max_fds,
+    give_small,
+    preset,
+    read_facts,
+    return_receiver,
+    take_small,
+)
 from .sending import Sending
 from .waiting import try_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from .ancillary import SocketAncillary
@@ -32,10 +51,12 @@ class Receiving(Sending):
 
     __slots__ = ()
 
-    def _receive_message(self, receiver: Receiver, flags: int, result: int | None = None) -> int:
+    def _receive_message(
+        self, receiver: Receiver, receive: Callable[[], int], flags: int, result: int | None = None
+    ) -> int:
         """Receive with a receiver of the pool, unless that was tried, and bring it to its end; the result is packed."""
         try:
-            return self._read(lambda: receiver.receive(), flags, result=result)
+            return self._read(receive, flags, result=result)
         except OSError:
             # Perhaps it is a signal handler's, which ran when descriptors had come.
             receiver.close_fds()
@@ -47,20 +68,31 @@ class Receiving(Sending):
         if flags != 0:
             flags = check_flags(flags, RECV_MESSAGE)
             receiver = preset(self._handle, size, self._recv_flags | flags, check_max_fds(max_fds))
-        else:
-            try:
-                receiver = take_small()
-            except IndexError:
-                receiver = Receiver(0)
-            # The objects of the last call were of the right types and values.
-            token = self._token
-            if receiver.token is not token or receiver.size is not size or receiver.most is not max_fds:
-                return_receiver(receiver)
-                receiver = preset(self._handle, size, self._recv_flags, check_max_fds(max_fds), token)
-        result = receiver.receive()
+            result = self._receive_message(receiver, receiver.receive_fds, flags)
+            return self._unpack(receiver, result)
+        try:
+            receiver = take_small()
+        except IndexError:
+            receiver = Receiver(0)
+        # The objects of the last call were of the right types and values.
+        token = self._token
+        if receiver.token is not token or receiver.size is not size or receiver.wants is not max_fds:
+            return_receiver(receiver)
+            most = check_max_fds(max_fds)
+            receiver = preset(self._handle, size, self._recv_flags, most, token, wants=max_fds)
+        fds = receiver.fds
+        if fds is None:
+            fds = receiver.own()
+        result = receive_fds(receiver.c)
         if result < 0:
-            result = self._receive_message(receiver, flags, result)
-        return self._unpack(receiver, result)
+            result = self._receive_message(receiver, receiver.receive_fds, flags, result)
+        if result & LOST or result < ONE_FD or receiver.capacity > SMALL_SIZE:
+            return self._unpack(receiver, result)
+        data: bytes = receiver.view[: result & SIZE_MASK]
+        fds._count = result >> 32
+        receiver.fds = None
+        give_small(receiver)
+        return data, False, fds
 
     def _unpack(
         self, receiver: Receiver, result: int, addr: UnixSocketAddr | None = None
@@ -68,7 +100,7 @@ class Receiving(Sending):
         """Return what a receive brought, and the receiver to the pool; raise when descriptors were lost."""
         data = receiver.view[: result & SIZE_MASK]
         fds = receiver.take_fds(result)
-        if result < CUT:
+        if not result & LOST:
             return_receiver(receiver)
             return data, False, fds
         truncated = bool(result & CUT)
@@ -82,7 +114,7 @@ class Receiving(Sending):
         """Receive bytes and descriptors if they are there; None when it would block."""
         flags = check_flags(flags, RECV_MESSAGE)
         receiver = preset(self._handle, size, self._recv_flags | flags | MSG_DONTWAIT, check_max_fds(max_fds))
-        result = try_once(lambda: receiver.receive())
+        result = try_once(receiver.receive_fds)
         if result is None:
             return_receiver(receiver)
             return None
@@ -97,7 +129,7 @@ class Receiving(Sending):
         with Incoming(buffers) as into:
             receiver = preset(self._handle, 0, self._recv_flags | flags, 0, room=0)
             receiver.scatter(into)
-            result = self._receive_message(receiver, flags)
+            result = self._receive_message(receiver, receiver.receive, flags)
             addr = receiver.sender()
             return_receiver(receiver)
             return result & SIZE_MASK, bool(result & CUT), into.size, addr
@@ -140,14 +172,12 @@ class Receiving(Sending):
         ancillary.clear()
         result = receiver.receive()
         if result < 0:
-            result = self._receive_message(receiver, flags, result)
-        fds = receiver.take_fds(result) if result > SIZE_MASK else None
-        full_size, message_flags, addr_length, length, count = receiver.facts()
+            result = self._receive_message(receiver, receiver.receive, flags, result)
+        fds = receiver.take_fds(result) if result >= ONE_FD else None
+        full_size, message_flags, addr_length, length, count, _, _, _, _ = read_facts(receiver.facts)
         nbytes = result & SIZE_MASK
-        truncated = cut = False
-        if result >= CUT:
-            truncated = bool(result & CUT)
-            cut = result >= ANCILLARY_CUT
+        truncated = bool(result & CUT)
+        cut = bool(result & LOST & ~CUT)
         at_end: bool | None = False
         if self._stream and nbytes == 0:
             # A look at a stream without reading brings the credentials of the next bytes, unless it has ended.

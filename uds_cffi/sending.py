@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from .calls import IOV_MAX, MSG_DONTWAIT, readable
 from .calls import send as c_send
-from .calls import send_numbers as c_send_numbers
 from .connected import Connected
-from .fds import Borrowed, are_ints
+from .fds import Borrowed
 from .flags import SEND, check_flags
-from .message import Outgoing, check_ancillary, export, send_fds
+from .message import Outgoing, check_ancillary, export, send_fds, send_ints
 from .vectors import join
 from .waiting import deadline_of, remaining, try_once
 
@@ -188,14 +187,9 @@ class Sending(Connected):
                 (``options.pass_rights``); OSError (ETOOMANYREFS) when too many are in flight; otherwise as for
                 ``send()``.
         """
-        # A list of our own: no other thread changes it between counting and sending.
-        numbers = fds[:] if type(fds) is list else None
-        if flags == 0 and data and type(data) is bytes and numbers is not None and are_ints(numbers):
+        if flags == 0 and data and type(data) is bytes and type(fds) is list:
             # What this call refuses is looked at again below, and gets the error that says what it is.
-            try:
-                sent = c_send_numbers(self._handle, data, len(data), self._send_flags, numbers, len(numbers))
-            except OverflowError:
-                sent = -1
+            sent = send_ints(self._handle, data, self._send_flags, fds)
             if sent >= 0:
                 return sent
         flags = check_flags(flags, SEND)
