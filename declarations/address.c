@@ -76,6 +76,35 @@ UDS_FUNCTION int uds_handle_connect(struct uds_handle *handle, const struct sock
     UDS_HELD(handle, int, uds_connect(fd, address, length));
 }
 
+/* What a call returns that is given something else than the name of a peer. */
+#define UDS_NO_NAME 1
+
+/* The same for bytes that nobody has checked: a path without a NUL, or an abstract name behind a NUL, where there
+   are any.  Returns 0 for everything else. */
+UDS_FUNCTION socklen_t uds_sockaddr_of_peer(struct sockaddr_un *address, const char *name, size_t size)
+{
+    if (size == 0)
+        return 0;
+    if (name[0] == '\0')
+        return UDS_HAS_ABSTRACT ? uds_sockaddr_fill(address, name, size, 0) : 0;
+    if (size > (size_t)UDS_MAX_PATH_LEN || memchr(name, '\0', size) != NULL)
+        return 0;
+    return uds_sockaddr_fill(address, name, size, 1);
+}
+
+/* Makes a socket and connects it.  UDS_NO_NAME when there is nothing to connect to, before anything is made; an
+   error leaves the handle empty when it is the socket's, and filled when it is the connection's. */
+UDS_FUNCTION int uds_handle_open_connected(struct uds_handle *handle, int type, const char *name, size_t size)
+{
+    struct sockaddr_un address;
+    int result;
+    socklen_t length = uds_sockaddr_of_peer(&address, name, size);
+    if (length == 0)
+        return UDS_NO_NAME;
+    result = uds_handle_socket(handle, type, 0);
+    return result < 0 ? result : uds_handle_connect(handle, &address, length);
+}
+
 UDS_FUNCTION int uds_disconnect(int fd)
 {
     struct sockaddr unspecified;
@@ -115,7 +144,7 @@ UDS_FUNCTION int uds_handle_getpeername(struct uds_handle *handle, struct uds_na
 }
 
 /* The accepted connection has exactly the O_NONBLOCK that was asked for: BSD would let it inherit the
-   listener's.  It is in its handle before this function returns. */
+   listener's.  It is in its handle before this function returns: 0 when its peer has no name, 1 when it has one. */
 UDS_FUNCTION int uds_handle_accept(struct uds_handle *handle, struct uds_handle *into, struct uds_name *name,
                                    int nonblocking)
 {
@@ -131,6 +160,8 @@ UDS_FUNCTION int uds_handle_accept(struct uds_handle *handle, struct uds_handle 
     uds_name_clamp(name);
     if (result >= 0)
         result = uds_handle_birth(into, result, nonblocking);
+    if (result == 0)
+        result = name->length > (socklen_t)UDS_SUN_PATH_OFFSET;
     uds_handle_leave(handle);
     return result;
 }

@@ -119,8 +119,8 @@ UDS_FUNCTION int uds_handle_adopt(struct uds_handle *handle, int fd, int borrowe
     return 0;
 }
 
-/* Closes at once, or, when calls are running, lets the last of them close.  Closing what is closed or empty
-   changes nothing.  EINTR from close(2) is no failure: the number is gone on every system bound here. */
+/* Closes at once, or, when calls are running, lets the last of them close and returns 1.  Closing what is closed or
+   empty changes nothing.  EINTR from close(2) is no failure: the number is gone on every system bound here. */
 UDS_FUNCTION int uds_handle_close(struct uds_handle *handle)
 {
     int result;
@@ -131,10 +131,10 @@ UDS_FUNCTION int uds_handle_close(struct uds_handle *handle)
         new = uds_handle_seen(old) | UDS_CLOSING;
         /* CLOSING already: somebody else finishes it, unless that was a thread of the parent process. */
         if (new == old)
-            return 0;
+            return 1;
     } while (!uds_handle_change(handle, &old, new));
     if (new & UDS_USERS)
-        return 0;
+        return 1;
     result = uds_handle_finish(handle, new);
     return result == -EINTR ? 0 : result;
 }
@@ -143,6 +143,14 @@ UDS_FUNCTION void uds_handle_free(void *memory)
 {
     uds_handle_close(memory);
     free(memory);
+}
+
+/* An empty handle is closed for ever: CLOSING without OPEN, so that no call enters it and none fills it.  Returns
+   0, or -EBUSY when it is not empty. */
+UDS_FUNCTION int uds_handle_seal(struct uds_handle *handle)
+{
+    unsigned int empty = 0;
+    return uds_handle_change(handle, &empty, UDS_CLOSING) ? 0 : -EBUSY;
 }
 
 /* Takes the number out without closing it: -EBADF when there is none, -EBUSY while a call is running. */

@@ -11,6 +11,7 @@ int uds_handle_users(struct uds_handle *handle);
 void uds_after_fork_in_child(void);
 void *uds_allocate(size_t size);
 void uds_handle_free(void *memory);
+int uds_handle_seal(struct uds_handle *handle);
 
 int uds_handle_socket(struct uds_handle *handle, int type, int nonblocking);
 int uds_handle_socketpair(struct uds_handle *one, struct uds_handle *two, int type, int nonblocking);

@@ -10,6 +10,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +65,13 @@ def full(socket_path: str) -> Iterator[UnixListener]:
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Collect the handle of each socket that is made, to see which are inside a call."""
     handles: list[Any] = []
-    make = uds_cffi.calls.open_socket
 
-    def collect(handle: Any, *arguments: Any) -> int:
+    def collect(make: Any, handle: Any, *arguments: Any) -> int:
         handles.append(handle)
         return make(handle, *arguments)
 
-    monkeypatch.setattr("uds_cffi.calls.open_socket", collect)
+    for name in ("open_socket", "open_connected"):
+        monkeypatch.setattr(uds_cffi.calls, name, partial(collect, getattr(uds_cffi.calls, name)))
     return handles
 
 

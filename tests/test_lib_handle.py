@@ -78,7 +78,15 @@ CALLS = {
 # What does not fail: the answer for a handle that has no number.
 ANSWERS = {"uds_handle_fileno": -1, "uds_handle_users": 0, "uds_handle_close": 0}
 # What fills a handle instead of working on one.
-FILLING = {"uds_handle_free", "uds_handle_adopt", "uds_handle_socket", "uds_handle_socketpair", "uds_handle_dup_number"}
+FILLING = {
+    "uds_handle_free",
+    "uds_handle_seal",
+    "uds_handle_adopt",
+    "uds_handle_socket",
+    "uds_handle_socketpair",
+    "uds_handle_open_connected",
+    "uds_handle_dup_number",
+}
 
 
 def test_all_functions_of_handles_are_here():
@@ -262,9 +270,9 @@ def test_users_close_and_detach(pair):
         support.until(lambda: lib.uds_handle_users(two) == 1)
         assert lib.uds_handle_detach(two) == lib.uds_handle_open(two, b"", 0) == -errno.EBUSY
         assert lib.uds_handle_move(two, new()) == -errno.EBUSY
-        assert lib.uds_handle_close(two) == 0
+        assert lib.uds_handle_close(two) == 1
         assert lib.uds_handle_fileno(two) == -1
-        assert lib.uds_handle_close(two) == 0
+        assert lib.uds_handle_close(two) == 1
         assert lib.uds_handle_detach(two) == -errno.EBADF
         assert lib.uds_handle_adopt(two, number, 0) == -errno.EBUSY
         assert lib.uds_handle_users(two) == 1
@@ -274,6 +282,7 @@ def test_users_close_and_detach(pair):
     assert bytes(ffi.buffer(memory)) == b"late"
     assert lib.uds_handle_users(two) == 0
     assert not support.is_open(number)
+    assert lib.uds_handle_close(two) == 0
 
 
 def test_handle_can_be_filled_again():
@@ -282,6 +291,21 @@ def test_handle_can_be_filled_again():
     for _ in range(3):
         assert lib.uds_handle_socket(handle, lib.SOCK_STREAM, 0) == 0
         assert lib.uds_handle_close(handle) == 0
+
+
+def test_sealed_handle_stays_empty(pair):
+    """Only an empty handle can be sealed; then it is a closed one that nothing fills."""
+    handle = new()
+    assert lib.uds_handle_seal(pair[0]) == -errno.EBUSY
+    assert lib.uds_handle_fileno(pair[0]) >= 0
+    assert lib.uds_handle_seal(handle) == 0
+    assert lib.uds_handle_seal(handle) == -errno.EBUSY
+    assert lib.uds_handle_close(handle) == 0
+    assert lib.uds_handle_adopt(handle, lib.uds_handle_fileno(pair[0]), 1) == -errno.EBUSY
+    assert lib.uds_handle_socket(handle, lib.SOCK_STREAM, 0) == lib.uds_handle_move(pair[0], handle) == -errno.EBUSY
+    assert {name: getattr(lib, name)(handle) for name in ANSWERS} == ANSWERS
+    for name, arguments in CALLS.items():
+        assert getattr(lib, name)(handle, *arguments) == -errno.EBADF
 
 
 def test_after_a_fork_the_counts_begin_anew(pair):

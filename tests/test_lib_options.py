@@ -112,6 +112,52 @@ def test_accept_into_a_handle_in_use(socket_path, pair):
     assert lib.uds_handle_close(listener) == lib.uds_handle_close(client) == 0
 
 
+def test_socket_that_is_made_and_connected(socket_path):
+    """One call makes a socket and connects it; its peer tells whether it has a name."""
+    listener, client, server, name = new(), new(), new(), ffi.new("struct uds_name *")
+    path = os.fsencode(socket_path)
+    assert lib.uds_handle_open_connected(client, 9, path, len(path)) < 0
+    assert lib.uds_handle_fileno(client) == -1
+    # The socket is there to be connected again.
+    assert lib.uds_handle_open_connected(client, lib.SOCK_STREAM, path, len(path)) == -errno.ENOENT
+    assert lib.uds_fcntl(lib.uds_handle_fileno(client), lib.F_GETFD, 0) == lib.FD_CLOEXEC
+    assert lib.uds_handle_socket(listener, lib.SOCK_STREAM, 0) == 0
+    assert lib.uds_handle_bind(listener, *fill(path)) == 0
+    assert lib.uds_handle_listen(listener, 2) == 0
+    assert lib.uds_handle_open_connected(client, lib.SOCK_STREAM, path, len(path)) == -errno.EBUSY
+    assert lib.uds_handle_bind(client, *fill(path + b"c")) == 0
+    assert lib.uds_handle_connect(client, *fill(path)) == 0
+    assert lib.uds_handle_accept(listener, server, name, 0) == 1
+    assert bytes(name.bytes)[START : name.length].rstrip(b"\0") == path + b"c"
+    for handle in (client, server):
+        assert lib.uds_handle_close(handle) == 0
+    assert lib.uds_handle_open_connected(client, lib.SOCK_STREAM, path, len(path)) == 0
+    assert lib.uds_handle_get_nonblocking(client) == 0
+    assert lib.uds_handle_accept(listener, server, name, 0) == 0
+    assert lib.uds_handle_send(client, b"x", 1, 0) == 1
+    assert lib.uds_handle_unread_bytes(server) == 1
+    for handle in (listener, client, server):
+        assert lib.uds_handle_close(handle) == 0
+
+
+@pytest.mark.parametrize(
+    "name", [b"", b"a\0b", b"a\0", b"x" * (lib.UDS_MAX_PATH_LEN + 1), b"\0" + b"x" * ROOM, b"x" * 70_000]
+)
+def test_what_is_no_name_of_a_peer(name):
+    """Bytes that are no path and no abstract name are refused before a socket is made."""
+    handle = new()
+    assert lib.uds_handle_open_connected(handle, lib.SOCK_STREAM, name, len(name)) == lib.UDS_NO_NAME
+    assert lib.uds_handle_fileno(handle) == -1
+
+
+def test_abstract_name_of_a_peer():
+    """Behind a leading NUL every byte counts, where there are abstract names; elsewhere it is no name."""
+    handle, name = new(), b"\0nobody\0is here"
+    expected = -errno.ECONNREFUSED if lib.UDS_HAS_ABSTRACT else lib.UDS_NO_NAME
+    assert lib.uds_handle_open_connected(handle, lib.SOCK_STREAM, name, len(name)) == expected
+    lib.uds_handle_close(handle)
+
+
 def test_disconnect(pair):
     """Only datagram sockets can be disconnected."""
     one, two = new(), new()

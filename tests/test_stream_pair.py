@@ -36,6 +36,7 @@ def test_bad_options_are_refused_first(
         raise AssertionError("a socket was made")
 
     monkeypatch.setattr("uds_cffi.calls.open_socket", never)
+    monkeypatch.setattr("uds_cffi.calls.open_connected", never)
     monkeypatch.setattr("uds_cffi.calls.open_pair", never)
     with pytest.raises(error):
         kind.connect("nowhere", options=options)
@@ -74,6 +75,7 @@ def test_option_that_the_kernel_refuses_leaves_nothing_open(kind: Any, monkeypat
 def test_sequenced_packets_that_the_kernel_refuses(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the kernel has no sequenced packets connect, pair and bind say so, with the kernel's errno."""
     monkeypatch.setattr("uds_cffi.calls.open_socket", lambda *_: -code)
+    monkeypatch.setattr("uds_cffi.calls.open_connected", lambda *_: -code)
     monkeypatch.setattr("uds_cffi.calls.open_pair", lambda *_: -code)
     for make in (
         UnixSeqpacketConn.pair,

@@ -9,6 +9,7 @@ Rules:
 from __future__ import annotations
 
 import os
+import sys
 
 from ._lib import ffi, lib
 from .errors import AddressError, AddressTypeError
@@ -31,19 +32,36 @@ _HAS_ABSTRACT = bool(lib.UDS_HAS_ABSTRACT)
 # What a str or bytes begins with that is no path.
 _NO_PATH = (b"", b"\0")
 _new = object.__new__
+# How os.fsencode() encodes.
+_ENCODING = sys.getfilesystemencoding()
+_ENCODING_ERRORS = sys.getfilesystemencodeerrors()
 
 
 def _path_bytes(path: Any) -> bytes:
     if type(path) is bytes:
         return path
     try:
-        return os.fsencode(path)
+        return path.encode(_ENCODING, _ENCODING_ERRORS) if type(path) is str else os.fsencode(path)
     except TypeError:
         raise AddressTypeError(
             f"an address is a UnixSocketAddr, str, bytes or os.PathLike, not {type(path).__name__}: {path!r}"
         ) from None
     except UnicodeEncodeError as error:
         raise AddressError(f"{path!r} has characters that a file name cannot have: {error}") from None
+
+
+def bytes_of_peer(value: Any) -> bytes:
+    """Return an address as ``sun_path`` has it, unchecked, or nothing when it is not obvious."""
+    kind = type(value)
+    if kind is UnixSocketAddr:
+        name: bytes = value.name if value.kind == "path" else value.raw_bytes
+        return name
+    if kind is str or kind is bytes:
+        try:
+            return _path_bytes(value)
+        except AddressError:
+            pass
+    return b""
 
 
 class UnixSocketAddr(Value):
@@ -138,7 +156,7 @@ class UnixSocketAddr(Value):
     @classmethod
     def unnamed(cls) -> UnixSocketAddr:
         """Make the unnamed address.  Binding to it lets Linux choose an abstract name (autobind)."""
-        return _UNNAMED
+        return UNNAMED
 
     @classmethod
     def from_c_str(cls, text: bytes) -> UnixSocketAddr:
@@ -198,7 +216,7 @@ class UnixSocketAddr(Value):
     def _from_name(cls, name: CData) -> UnixSocketAddr:
         """Read a ``struct uds_name``."""
         length = name.length
-        return _UNNAMED if length <= _OFFSET else cls.from_raw(name.bytes, length)
+        return UNNAMED if length <= _OFFSET else cls.from_raw(name.bytes, length)
 
     @classmethod
     def from_stdlib(cls, value: str | bytes | None) -> UnixSocketAddr:
@@ -365,4 +383,4 @@ def _unescape(text: str, uri: str) -> bytes:
 _set_kind, _set_name = (vars(UnixSocketAddr)[name].__set__ for name in ("kind", "name"))
 
 # Immutable, and the commonest: clients seldom have a name.
-_UNNAMED = UnixSocketAddr._make("unnamed", b"")
+UNNAMED = UnixSocketAddr._make("unnamed", b"")

@@ -8,9 +8,11 @@ Rules:
 from __future__ import annotations
 
 import errno
+from types import MethodType
 
 from . import calls, naming
-from .calls import check
+from .calls import CLOSED, check
+from .calls import close as close_handle
 from .errors import FeatureUnavailable, error
 from .options import Options, apply_options, check_options
 from .owner import Owner
@@ -34,7 +36,7 @@ class constructor:  # noqa: N801 - used as a decorator, like classmethod.
 
     def __get__(self, instance: object, owner: type) -> Any:
         if instance is None:
-            return self.__wrapped__.__get__(owner, owner)
+            return MethodType(self.__wrapped__, owner)
         name = self.__wrapped__.__name__
         instead = owner._instead.get(name)  # type: ignore[attr-defined]
         hint = f"; on an existing socket it is {instead}()" if instead else ""
@@ -251,7 +253,13 @@ class Socket(Owner):
 
     def close(self) -> None:  # noqa: D102 - inherited below.
         if self._borrows is None:
-            check(calls.close(self._handle))
+            result = close_handle(self._handle)
+            if not result:
+                # It says the same as the socket's own, and the finalizer need not ask it.  While calls are running the
+                # child of a fork, in which they are not, may still have to close.
+                self._handle = CLOSED
+            elif result < 0:
+                check(result)
         else:
             # Before and after, so that at no moment anything stands for the owner's handle and is used.
             self._forget()

@@ -71,6 +71,10 @@ fileno = lib.uds_handle_fileno
 running = lib.uds_handle_users
 open_socket = lib.uds_handle_socket
 open_pair = lib.uds_handle_socketpair
+# Returns UDS_NO_NAME, which is positive, for bytes that are no name of a peer.
+open_connected = lib.uds_handle_open_connected
+# Returns 1 when the peer has a name, else 0.
+accept = lib.uds_handle_accept
 dup = lib.uds_handle_dup
 dup_number = lib.uds_handle_dup_number
 listen = lib.uds_handle_listen
@@ -99,7 +103,8 @@ packet_waiting = lib.uds_handle_packet_waiting
 
 from_buffer = ffi.from_buffer
 
-_HANDLE = ffi.typeof("struct uds_handle *")
+# An array of one: for a pointer to a struct cffi would make two objects.
+HANDLE = ffi.typeof("struct uds_handle[1]")
 _FDS = ffi.typeof("struct uds_fds *")
 _INTS = ffi.typeof("int[]")
 
@@ -110,13 +115,18 @@ os.register_at_fork(after_in_child=lib.uds_after_fork_in_child)
 # A signal handler that raises just as __del__ begins aborts it before its first line, and Python only reports that.
 # The memory of handles and slots is therefore freed by C, which closes what is left in it: no bytecode runs in between.
 # It is the backstop behind close() and __del__, and nothing relies on when it happens.
-_allocate_handle = ffi.new_allocator(lib.uds_allocate, lib.uds_handle_free, should_clear_after_alloc=False)
+allocate_handle = ffi.new_allocator(lib.uds_allocate, lib.uds_handle_free, should_clear_after_alloc=False)
 _allocate_fds = ffi.new_allocator(lib.uds_allocate, lib.uds_fds_free, should_clear_after_alloc=False)
 
 
 def new_handle() -> CData:
     """Make an empty handle.  Whoever holds it owns the descriptor that a call puts into it."""
-    return _allocate_handle(_HANDLE)
+    return allocate_handle(HANDLE)
+
+
+# Stands for the handle of whatever was closed; nothing fills it.
+CLOSED = new_handle()
+lib.uds_handle_seal(CLOSED)
 
 
 def new_fds() -> CData:

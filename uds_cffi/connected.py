@@ -10,9 +10,9 @@ import errno
 from functools import partial
 
 from . import calls, credentials, naming
-from .address import UnixSocketAddr
+from .address import UnixSocketAddr, bytes_of_peer
 from .base import Socket, constructor
-from .calls import MSG_DONTWAIT, POLLIN, POLLOUT, check
+from .calls import HANDLE, MSG_DONTWAIT, POLLIN, POLLOUT, allocate_handle, check
 from .errors import error
 from .options import apply_options, check_options
 from .receiver import Receiver, adapt, give_small, preset, return_receiver, take_small
@@ -31,6 +31,18 @@ if TYPE_CHECKING:
 
 
 _EAGAIN = -errno.EAGAIN
+_new = object.__new__
+
+
+def _begin(cls: Any) -> Any:
+    """Make a socket with an empty handle: ``_empty()`` with no further calls."""
+    self = _new(cls)
+    self._handle = self._token = allocate_handle(HANDLE)
+    self._try_token = object()
+    self._borrows = self._written = self._read_timeout = self._write_timeout = None
+    self._recv_flags = cls._always_asks
+    self._send_flags = cls._always_sends
+    return self
 
 
 class Connected(Socket):
@@ -51,12 +63,13 @@ class Connected(Socket):
     # The same for the receives that never wait, whose flags never change.
     _try_token: object
 
-    def _prepare(self) -> None:
-        self._read_timeout = self._write_timeout = None
-        self._recv_flags = self._always_asks
-        self._send_flags = self._always_sends
-        self._token = self._handle
-        self._try_token = object()
+    if TYPE_CHECKING:
+
+        @classmethod
+        def _empty(cls) -> Self: ...
+
+    else:
+        _empty = classmethod(_begin)
 
     def _forget(self) -> None:
         self._token = object()
@@ -91,6 +104,12 @@ class Connected(Socket):
                 listener of another type), PermissionError, TimeoutError, OSError (EPROTOTYPE, the file does), ...;
                 BlockingIOError when nonblocking and the backlog is full.
         """
+        if bind is None and timeout is None and options is None and not nonblocking:
+            name = bytes_of_peer(addr)
+            if name and cls._kind >= 0:
+                self = cls._connected(addr, name)
+                if self is not None:
+                    return self
         target = UnixSocketAddr._coerce(addr)._peer()
         local = None if bind is None else UnixSocketAddr._coerce(bind)
         deadline = deadline_of(check_timeout(timeout))
@@ -104,12 +123,31 @@ class Connected(Socket):
             raise
         return self
 
-    def _connect(self, target: UnixSocketAddr, deadline: float | None, nonblocking: bool) -> None:
-        """Connect; a full backlog cannot be polled, so the kernel's own timeout ends the wait."""
+    @classmethod
+    def _connected(cls, addr: AddressLike, name: bytes) -> Self | None:
+        """Make a socket that is connected to what is probably the name of a peer; None when it is not."""
+        self: Self = _begin(cls)
+        try:
+            result = calls.open_connected(self._handle, cls._kind, name, len(name))
+            if result < 0:
+                if self.closed:
+                    cls._support(result)
+                self._connect(UnixSocketAddr._coerce(addr), None, False, result)
+                result = 0
+        except BaseException:
+            self.close()
+            raise
+        return None if result else self
+
+    def _connect(
+        self, target: UnixSocketAddr, deadline: float | None, nonblocking: bool, result: int | None = None
+    ) -> None:
+        """Connect, if a first attempt has failed; a full backlog cannot be polled, so the kernel's timeout ends it."""
         handle = self._handle
-        result = before = 0
+        before = 0
         if deadline is None:
-            result = naming.connect(handle, target)
+            if result is None:
+                result = naming.connect(handle, target)
             if result == 0:
                 return
         else:
@@ -129,6 +167,7 @@ class Connected(Socket):
             if deadline is not None:
                 # The first attempt is made however short the timeout is.
                 result = attempt(max(0.0, deadline - now()))
+            assert result is not None
             finish(handle, result, attempt, POLLOUT, deadline, kernel_timeout=calls.SO_SNDTIMEO)
         except OSError as problem:
             raise error(problem.errno or 0, target) from None
@@ -150,8 +189,10 @@ class Connected(Socket):
             OSError: EMFILE, this process may open no more; what socketpair(2) reports.
         """
         checked = None if options is None else check_options(options)
-        one, two = cls._empty(), cls._empty()
-        result = calls.open_pair(one._handle, two._handle, cls._kind_here(), bool(nonblocking))
+        kind = cls._kind if cls._kind >= 0 else cls._kind_here()
+        one: Self = _begin(cls)
+        two: Self = _begin(cls)
+        result = calls.open_pair(one._handle, two._handle, kind, 1 if nonblocking else 0)
         if result < 0:
             cls._support(result)
         if checked:

@@ -14,7 +14,7 @@ import os
 from _thread import RLock
 
 from . import calls, naming
-from .address import UnixSocketAddr
+from .address import UNNAMED, UnixSocketAddr
 from .base import Socket, constructor
 from .calls import POLLIN, SOMAXCONN, check
 from .errors import error
@@ -144,18 +144,26 @@ class Listener(_Base["Connection"]):
         limit = self._timeout if timeout is OWN else check_timeout(timeout)
         nonblocking = bool(nonblocking)
         conn = self._connection._empty()
-        name = naming.new_name()
-        blocks = self._kernel_blocks()
-        if self._nonblocking if self._nonblocking_kernel else not blocks:
+        name = naming.borrow_name()
+        # To wait for ever the kernel will do as well, should a clone have restored its flag: it need not be asked.
+        waits = limit is None and self._nonblocking_kernel and not self._nonblocking
+        blocks = not waits and self._kernel_blocks()
+        if not waits and (self._nonblocking if self._nonblocking_kernel else not blocks):
             if not self._accept_waiting(conn, name, nonblocking, blocks):
                 raise error(errno.EAGAIN)
         elif blocks:
             self._accept_in_kernel(conn, name, nonblocking, limit)
         else:
-            result = naming.accept(self._handle, conn._handle, name, nonblocking)
+            result = calls.accept(self._handle, conn._handle, name, nonblocking)
+            if result == 0:
+                naming.give_name(name)
+                return conn, UNNAMED
             if result < 0:
-                self._accept_polling(conn, name, nonblocking, limit, result)
-        return conn, UnixSocketAddr._from_name(name)
+                if waits and self._kernel_blocks():
+                    self._accept_in_kernel(conn, name, nonblocking, None, result)
+                else:
+                    self._accept_polling(conn, name, nonblocking, limit, result)
+        return conn, naming.returned(name)
 
     def _kernel_blocks(self) -> bool:
         """Whether accept(2) would wait: so it does on adopted listeners, and once a clone has restored the flag."""
@@ -168,7 +176,7 @@ class Listener(_Base["Connection"]):
             if self._kernel_blocks():
                 # A clone has restored the flag meanwhile: a plain accept would wait beyond the limit.
                 return 0 if self._accept_waiting(conn, name, nonblocking, True) else -errno.EAGAIN
-            return shut(naming.accept(self._handle, conn._handle, name, nonblocking))
+            return shut(calls.accept(self._handle, conn._handle, name, nonblocking))
 
         def shut(result: int) -> int:
             # Not every system's poll(2) tells that a listener was shut down.
@@ -185,8 +193,13 @@ class Listener(_Base["Connection"]):
             end=-errno.EINVAL,
         )
 
-    def _accept_in_kernel(self, conn: Connected, name: Any, nonblocking: bool, limit: float | None) -> None:
-        """Let the kernel wait; its timeout is everybody's who uses the socket, so a call knows its own deadline."""
+    def _accept_in_kernel(
+        self, conn: Connected, name: Any, nonblocking: bool, limit: float | None, result: int | None = None
+    ) -> None:
+        """Let the kernel wait, perhaps after a first attempt without a limit that had this result.
+
+        Its timeout is everybody's who uses the socket, so a call knows its own deadline.
+        """
         handle = self._handle
         deadline = deadline_of(limit)
 
@@ -194,7 +207,9 @@ class Listener(_Base["Connection"]):
             if deadline is not None:
                 microseconds = max(1, int((remaining(deadline) if left is None else left) * 1e6))
                 check(calls.set_timeout(handle, calls.SO_RCVTIMEO, microseconds))
-            result = naming.accept(handle, conn._handle, name, nonblocking)
+            return seen(calls.accept(handle, conn._handle, name, nonblocking))
+
+        def seen(result: int) -> int:
             if result == -errno.EAGAIN and (deadline is not None or self._timed) and self._kernel_blocks():
                 # It may have been another call's timeout: go on until this one's own.
                 remaining(deadline)
@@ -202,7 +217,8 @@ class Listener(_Base["Connection"]):
             return result
 
         if deadline is None:
-            finish(handle, attempt(), attempt, POLLIN, None, kernel_timeout=calls.SO_RCVTIMEO)
+            first = attempt() if result is None else seen(result)
+            finish(handle, first, attempt, POLLIN, None, kernel_timeout=calls.SO_RCVTIMEO)
             return
         counted = False
         try:
@@ -244,15 +260,16 @@ class Listener(_Base["Connection"]):
         another acceptor that is quicker costs a millisecond.
         """
         conn = self._connection._empty()
-        name = naming.new_name()
+        name = naming.borrow_name()
         if not self._accept_waiting(conn, name, bool(nonblocking), self._kernel_blocks()):
+            naming.give_name(name)
             return None
-        return conn, UnixSocketAddr._from_name(name)
+        return conn, naming.returned(name)
 
     def _accept_waiting(self, conn: Connected, name: Any, nonblocking: bool, blocks: bool) -> bool:
         """Accept a connection that is waiting; False when there is none."""
         if not blocks:
-            if try_once(lambda: naming.accept(self._handle, conn._handle, name, nonblocking)) is not None:
+            if try_once(lambda: calls.accept(self._handle, conn._handle, name, nonblocking)) is not None:
                 return True
             if self._shut or check(calls.wait(self._handle, POLLIN, 0)) & calls.HANGUP:
                 # An accept that blocks would say so; this one would say "nothing yet" for ever.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from . import calls
 from ._lib import ffi, lib
 from .address import UnixSocketAddr
@@ -17,6 +19,27 @@ if TYPE_CHECKING:
 def new_name() -> CData:
     """Make room for a name that the kernel writes."""
     return ffi.new("struct uds_name *")
+
+
+# The names that nobody is using, for calls that are made often.  They are only memory, also in the child of a fork.
+_names: deque[CData] = deque(maxlen=8)
+take_name = _names.pop
+give_name = _names.append
+
+
+def borrow_name() -> CData:
+    """Take a name out of the pool, or make one; ``give_name()`` puts it back."""
+    try:
+        return take_name()
+    except IndexError:
+        return new_name()
+
+
+def returned(name: CData) -> UnixSocketAddr:
+    """Read a borrowed name, and put it back."""
+    address = UnixSocketAddr._from_name(name)
+    give_name(name)
+    return address
 
 
 def local_name(handle: CData) -> UnixSocketAddr:
@@ -48,11 +71,6 @@ def connect(handle: CData, address: UnixSocketAddr) -> int:
 def disconnect(handle: CData) -> int:
     """Dissolve the association of a datagram socket; returns 0 or -errno."""
     return lib.uds_handle_disconnect(handle)
-
-
-def accept(handle: CData, into: CData, name: CData, nonblocking: bool) -> int:
-    """Accept a connection into an empty handle (accept4(2)); returns 0 or -errno."""
-    return lib.uds_handle_accept(handle, into, name, nonblocking)
 
 
 def send_to(handle: CData, data: Any, size: int, flags: int, address: UnixSocketAddr) -> int:

@@ -79,10 +79,15 @@ class Owner(Closing):
         """
         return check(calls.detach(self._handle))
 
-    def __del__(self, _warn=warnings.warn, _fileno=calls.fileno, _close=calls.close) -> None:  # type: ignore[no-untyped-def]
+    def __del__(  # type: ignore[no-untyped-def]
+        self, _closed=calls.CLOSED, _warn=warnings.warn, _fileno=calls.fileno, _close=calls.close
+    ) -> None:
         # The defaults keep the functions alive while the interpreter shuts down.
-        handle = getattr(self, "_handle", None)
-        if handle is None or _fileno(handle) < 0 or self._borrows is not None:
+        try:
+            handle = self._handle
+        except AttributeError:
+            return
+        if handle is _closed or _fileno(handle) < 0 or self._borrows is not None:
             return
         try:
             _warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
