@@ -25,6 +25,7 @@ from uds_cffi import (
     UnixSocketAddr,
     UnixStream,
     calls,
+    lib,
 )
 
 NAMES = st.one_of(
@@ -158,6 +159,27 @@ def test_plain_accept_where_the_flag_was_restored(
             client.send(b"x")
         with accepted[0][0] as served:
             assert served.recv(9) == b"x"
+
+
+def test_each_class_makes_its_own(socket_path: str) -> None:
+    """A constructor that several classes inherit makes what it is asked for by, in whatever order they ask."""
+
+    class Mine(UnixStream):
+        __slots__ = ()
+
+    class Packets(UnixDatagram):
+        __slots__ = ()
+
+    with UnixDatagram.bind(socket_path):
+        for kind in (Mine, UnixStream, Packets, Mine, UnixDatagram, Packets, UnixStream):
+            one, two = kind.pair()
+            with one, two:
+                assert type(one) is type(two) is kind
+                assert one.send(b"x") == 1
+                assert one.get_option(calls.SOL_SOCKET, lib.SO_TYPE) == kind._kind
+            if issubclass(kind, UnixDatagram):
+                with kind.connect(socket_path) as client:
+                    assert type(client) is kind
 
 
 def test_closed_sockets_share_one_handle(pair: tuple[Any, Any]) -> None:

@@ -56,12 +56,13 @@ def bytes_of_peer(value: Any) -> bytes:
     if kind is UnixSocketAddr:
         name: bytes = value.name if value.kind == "path" else value.raw_bytes
         return name
-    if kind is str or kind is bytes:
+    if kind is str:
         try:
-            return _path_bytes(value)
-        except AddressError:
-            pass
-    return b""
+            encoded: bytes = value.encode(_ENCODING, _ENCODING_ERRORS)
+        except UnicodeEncodeError:
+            return b""
+        return encoded
+    return value if kind is bytes else b""
 
 
 class UnixSocketAddr(Value):

@@ -33,10 +33,17 @@ class constructor:  # noqa: N801 - used as a decorator, like classmethod.
     def __init__(self, function: Callable[..., Any]) -> None:
         self.__wrapped__ = function
         self.__doc__ = function.__doc__
+        # The last class that it was asked for by, and what that got: mostly it is the same again.
+        self._last: tuple[type | None, Any] = (None, None)
 
     def __get__(self, instance: object, owner: type) -> Any:
         if instance is None:
-            return MethodType(self.__wrapped__, owner)
+            last = self._last
+            if last[0] is owner:
+                return last[1]
+            bound = MethodType(self.__wrapped__, owner)
+            self._last = owner, bound
+            return bound
         name = self.__wrapped__.__name__
         instead = owner._instead.get(name)  # type: ignore[attr-defined]
         hint = f"; on an existing socket it is {instead}()" if instead else ""

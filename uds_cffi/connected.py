@@ -34,14 +34,13 @@ _EAGAIN = -errno.EAGAIN
 _new = object.__new__
 
 
-def _begin(cls: Any) -> Any:
-    """Make a socket with an empty handle: ``_empty()`` with no further calls."""
+def _begin(cls: Any, preset: tuple[int, int, int]) -> Any:
+    """Make a socket with an empty handle, with as few steps as there are."""
     self = _new(cls)
     self._handle = self._token = allocate_handle(HANDLE)
     self._try_token = object()
     self._borrows = self._written = self._read_timeout = self._write_timeout = None
-    self._recv_flags = cls._always_asks
-    self._send_flags = cls._always_sends
+    _, self._recv_flags, self._send_flags = preset
     return self
 
 
@@ -63,13 +62,18 @@ class Connected(Socket):
     # The same for the receives that never wait, whose flags never change.
     _try_token: object
 
-    if TYPE_CHECKING:
+    # The type, and the flags of receives and sends, as the classes below name them: CPython takes its time for each
+    # attribute of a class.
+    _preset: tuple[int, int, int]
 
-        @classmethod
-        def _empty(cls) -> Self: ...
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls._preset = getattr(cls, "_kind", -1), cls._always_asks, cls._always_sends
 
-    else:
-        _empty = classmethod(_begin)
+    @classmethod
+    def _empty(cls) -> Self:
+        self: Self = _begin(cls, cls._preset)
+        return self
 
     def _forget(self) -> None:
         self._token = object()
@@ -106,10 +110,22 @@ class Connected(Socket):
         """
         if bind is None and timeout is None and options is None and not nonblocking:
             name = bytes_of_peer(addr)
-            if name and cls._kind >= 0:
-                self = cls._connected(addr, name)
-                if self is not None:
-                    return self
+            preset = cls._preset
+            if name and preset[0] >= 0:
+                self: Self = _begin(cls, preset)
+                try:
+                    result = calls.open_connected(self._handle, preset[0], name, len(name))
+                    if result == 0:
+                        return self
+                    if result < 0:
+                        # It is the socket that could not be made, or the connection.
+                        if self.closed:
+                            cls._support(result)
+                        self._connect(UnixSocketAddr._coerce(addr), None, False, result)
+                        return self
+                except BaseException:
+                    self.close()
+                    raise
         target = UnixSocketAddr._coerce(addr)._peer()
         local = None if bind is None else UnixSocketAddr._coerce(bind)
         deadline = deadline_of(check_timeout(timeout))
@@ -122,22 +138,6 @@ class Connected(Socket):
             self.close()
             raise
         return self
-
-    @classmethod
-    def _connected(cls, addr: AddressLike, name: bytes) -> Self | None:
-        """Make a socket that is connected to what is probably the name of a peer; None when it is not."""
-        self: Self = _begin(cls)
-        try:
-            result = calls.open_connected(self._handle, cls._kind, name, len(name))
-            if result < 0:
-                if self.closed:
-                    cls._support(result)
-                self._connect(UnixSocketAddr._coerce(addr), None, False, result)
-                result = 0
-        except BaseException:
-            self.close()
-            raise
-        return None if result else self
 
     def _connect(
         self, target: UnixSocketAddr, deadline: float | None, nonblocking: bool, result: int | None = None
@@ -189,10 +189,12 @@ class Connected(Socket):
             OSError: EMFILE, this process may open no more; what socketpair(2) reports.
         """
         checked = None if options is None else check_options(options)
-        kind = cls._kind if cls._kind >= 0 else cls._kind_here()
-        one: Self = _begin(cls)
-        two: Self = _begin(cls)
-        result = calls.open_pair(one._handle, two._handle, kind, 1 if nonblocking else 0)
+        preset = cls._preset
+        if preset[0] < 0:
+            cls._kind_here()
+        one: Self = _begin(cls, preset)
+        two: Self = _begin(cls, preset)
+        result = calls.open_pair(one._handle, two._handle, preset[0], 1 if nonblocking else 0)
         if result < 0:
             cls._support(result)
         if checked:

@@ -18,11 +18,12 @@ from .address import UNNAMED, UnixSocketAddr
 from .base import Socket, constructor
 from .calls import POLLIN, SOMAXCONN, check
 from .errors import error
+from .naming import give_name, take_name
 from .waiting import check_timeout, deadline_of, finish, now, remaining, try_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Generic, TypeVar
 
     from typing_extensions import Self
@@ -65,7 +66,16 @@ OWN: Any = ...
 class Listener(_Base["Connection"]):
     """Base of the listeners."""
 
-    __slots__ = ("_timeout", "_nonblocking_kernel", "_nonblocking", "_shut", "_timed", "_timed_in", "_kernel_timeout")
+    __slots__ = (
+        "_timeout",
+        "_nonblocking_kernel",
+        "_nonblocking",
+        "_shut",
+        "_timed",
+        "_timed_in",
+        "_kernel_timeout",
+        "_connecting",
+    )
 
     _listens = True
     _connection: type[Connection]
@@ -79,9 +89,12 @@ class Listener(_Base["Connection"]):
     _timed: int
     _timed_in: int
     _kernel_timeout: int
+    # Makes the socket that the next accept fills.
+    _connecting: Callable[[], Connection]
 
     def _prepare(self) -> None:
         self._shut = False
+        self._connecting = self._connection._empty
         self._timed = self._timed_in = self._kernel_timeout = 0
         self._timeout = None
         self._nonblocking_kernel = self._nonblocking = False
@@ -142,34 +155,37 @@ class Listener(_Base["Connection"]):
             TypeError, ValueError: a bad timeout.
         """
         limit = self._timeout if timeout is OWN else check_timeout(timeout)
-        nonblocking = bool(nonblocking)
-        conn = self._connection._empty()
-        name = naming.borrow_name()
+        flag = 1 if nonblocking else 0
+        conn = self._connecting()
+        try:
+            name = take_name()
+        except IndexError:
+            name = naming.new_name()
         # To wait for ever the kernel will do as well, should a clone have restored its flag: it need not be asked.
         waits = limit is None and self._nonblocking_kernel and not self._nonblocking
         blocks = not waits and self._kernel_blocks()
         if not waits and (self._nonblocking if self._nonblocking_kernel else not blocks):
-            if not self._accept_waiting(conn, name, nonblocking, blocks):
+            if not self._accept_waiting(conn, name, flag, blocks):
                 raise error(errno.EAGAIN)
         elif blocks:
-            self._accept_in_kernel(conn, name, nonblocking, limit)
+            self._accept_in_kernel(conn, name, flag, limit)
         else:
-            result = calls.accept(self._handle, conn._handle, name, nonblocking)
+            result = calls.accept(self._handle, conn._handle, name, flag)
             if result == 0:
-                naming.give_name(name)
+                give_name(name)
                 return conn, UNNAMED
             if result < 0:
                 if waits and self._kernel_blocks():
-                    self._accept_in_kernel(conn, name, nonblocking, None, result)
+                    self._accept_in_kernel(conn, name, flag, None, result)
                 else:
-                    self._accept_polling(conn, name, nonblocking, limit, result)
+                    self._accept_polling(conn, name, flag, limit, result)
         return conn, naming.returned(name)
 
     def _kernel_blocks(self) -> bool:
         """Whether accept(2) would wait: so it does on adopted listeners, and once a clone has restored the flag."""
         return not check(calls.get_nonblocking(self._handle))
 
-    def _accept_polling(self, conn: Connected, name: Any, nonblocking: bool, limit: float | None, result: int) -> None:
+    def _accept_polling(self, conn: Connected, name: Any, nonblocking: int, limit: float | None, result: int) -> None:
         """Wait, after a first attempt with this result."""
 
         def attempt() -> int:
@@ -194,7 +210,7 @@ class Listener(_Base["Connection"]):
         )
 
     def _accept_in_kernel(
-        self, conn: Connected, name: Any, nonblocking: bool, limit: float | None, result: int | None = None
+        self, conn: Connected, name: Any, nonblocking: int, limit: float | None, result: int | None = None
     ) -> None:
         """Let the kernel wait, perhaps after a first attempt without a limit that had this result.
 
@@ -259,14 +275,14 @@ class Listener(_Base["Connection"]):
         Where accept(2) itself would wait, on a listener that was adopted in blocking mode, poll(2) is asked first, and
         another acceptor that is quicker costs a millisecond.
         """
-        conn = self._connection._empty()
+        conn = self._connecting()
         name = naming.borrow_name()
         if not self._accept_waiting(conn, name, bool(nonblocking), self._kernel_blocks()):
-            naming.give_name(name)
+            give_name(name)
             return None
         return conn, naming.returned(name)
 
-    def _accept_waiting(self, conn: Connected, name: Any, nonblocking: bool, blocks: bool) -> bool:
+    def _accept_waiting(self, conn: Connected, name: Any, nonblocking: int, blocks: bool) -> bool:
         """Accept a connection that is waiting; False when there is none."""
         if not blocks:
             if try_once(lambda: calls.accept(self._handle, conn._handle, name, nonblocking)) is not None:
