@@ -48,6 +48,7 @@ struct uds_batch {
     int error;           /* the error behind the packets, when there is one and at least one packet came before it */
     int plain;           /* whether there is nothing to tell but the bytes */
     int each;            /* the length that all of them have, or -1 when they differ */
+    size_t used;         /* how many bytes they have together */
 };
 
 /* recv(2) returns 0 for an empty packet as well as for the end, so what it will mean must be known before.  FIONREAD
@@ -169,17 +170,18 @@ UDS_FUNCTION ssize_t uds_batch_receive_whole(struct uds_handle *handle, struct u
 /* Receives what is there.  Returns how many packets came; 0 at the end of the connection; -errno when none came. */
 UDS_FUNCTION int uds_handle_receive_batch(struct uds_handle *handle, struct uds_batch *batch)
 {
-    size_t used = 0, names = 0;
+    size_t names = 0;
     ssize_t queued = 0;
     int taken = 0, looked = 0;
     int fd = uds_handle_enter(handle);
 
+    batch->used = 0;
     batch->ended = 0;
     batch->error = 0;
     batch->plain = !batch->whole;
     if (fd < 0)
         return fd;
-    while (taken < batch->count && batch->size <= batch->room - used) {
+    while (taken < batch->count && batch->size <= batch->room - batch->used) {
         struct uds_batch_packet *packet = &batch->packets[taken];
         ssize_t length = 1;
         int brought = 0;
@@ -189,7 +191,7 @@ UDS_FUNCTION int uds_handle_receive_batch(struct uds_handle *handle, struct uds_
         if (batch->connection)
             length = uds_batch_expect(fd, &queued, &looked);
         if (length > 0) {
-            char *place = (char *)batch->data + used;
+            char *place = (char *)batch->data + batch->used;
             memset(packet, 0, sizeof *packet);
             length = batch->whole ? uds_batch_receive_whole(handle, batch, place, packet, names, &brought)
                                   : uds_recv_packet(fd, place, batch->size, batch->flags | MSG_DONTWAIT);
@@ -213,7 +215,7 @@ UDS_FUNCTION int uds_handle_receive_batch(struct uds_handle *handle, struct uds_
         batch->plain &= !packet->truncated;
         if (packet->truncated)
             length = (ssize_t)batch->size;
-        used += (size_t)length;
+        batch->used += (size_t)length;
         names = packet->name;
         if (taken == 0)
             batch->each = (int)length;

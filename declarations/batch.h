@@ -36,6 +36,7 @@ struct uds_batch {
     int error;
     int plain;
     int each;
+    size_t used;
     ...;
 };
 

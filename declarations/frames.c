@@ -5,6 +5,8 @@
      calls, and the next call goes on from there.
    - What a result speaks of stays in memory until Python has said that it was delivered.  A new result has a new
      number, so that whoever reads an old one finds out.
+   - A result says all that is needed to cut the usual messages, because each look into the reader costs Python more
+     than such a message.
    - One call at a time: a second one is -EBUSY.
    - Descriptors belong to the last message that begins in the bytes they came with: the kernel ends a receive behind
      the send that carried them, and such a send begins at its message's first byte and holds no other message. */
@@ -15,6 +17,8 @@
 #define UDS_FRAME_HEADER 4u
 /* How many messages one result speaks of at most. */
 #define UDS_FRAMES_MOST 1024
+/* So many bytes are moved at every chance. */
+#define UDS_FRAMES_LITTLE 1024
 /* Python has to give memory of reader->needed bytes first. */
 #define UDS_FRAMES_ROOM (-1000000)
 /* The kind of a result, in its lowest bits: messages; messages, of which some have descriptors; one message that lost
@@ -23,6 +27,14 @@
 #define UDS_FRAMES_FDS 1
 #define UDS_FRAMES_LOST 2
 #define UDS_FRAMES_BROKEN 3
+
+/* What lies above the kind: the result's number; from bit UDS_FRAMES_SHAPE on its shape, which is 0 when the reader has
+   to be looked into.  Otherwise the messages are in the reader's first memory, headers included.  The shape of one: where
+   it begins, and, in the lowest UDS_FRAMES_PART bits, its length.  The shape of many, which begin at the begin of the
+   memory: how many, and the length that all of them have. */
+#define UDS_FRAMES_SHAPE 33
+#define UDS_FRAMES_PART 15
+#define UDS_FRAMES_NUMBERS ((INT64_C(1) << (UDS_FRAMES_SHAPE - 2)) - 1)
 
 /* The descriptors of one message.  There are two: while the message with the first waits for its end, the next one
    may come.  A third cannot, because with that end the first message is complete and is delivered. */
@@ -49,12 +61,12 @@ struct uds_frame_reader {
     size_t end;
     size_t parsed;  /* behind the messages of the last result */
     size_t needed;
-    int64_t result; /* the last result: its number times 4, and its kind */
+    int64_t result;
     int64_t delivered;
     int count;
-    uint32_t first; /* where the messages of the result begin, one behind the other, and where they end */
+    uint32_t first; /* where the messages of a result without a shape begin, one behind the other, and where they end */
     uint32_t last;
-    int64_t each;   /* how long each of them is, or -1 when they are of different lengths */
+    int stripped;   /* whether those were moved together */
     uint32_t length; /* of the message that is not there whole, as its header says */
     int stray;       /* descriptors came where no message begins */
     int64_t serial;
@@ -124,7 +136,7 @@ UDS_FUNCTION void uds_frames_shift(struct uds_frame_reader *reader, char *to)
 UDS_FUNCTION void uds_frames_drop(struct uds_frame_reader *reader)
 {
     int place;
-    reader->count = 0;
+    reader->count = reader->stripped = 0;
     reader->begin = reader->parsed;
     for (place = 0; place < 2; place++)
         if (reader->sets[place].held && reader->sets[place].at < reader->begin)
@@ -133,9 +145,10 @@ UDS_FUNCTION void uds_frames_drop(struct uds_frame_reader *reader)
         reader->begin = reader->end = reader->parsed = 0;
 }
 
-UDS_FUNCTION int64_t uds_frames_number(struct uds_frame_reader *reader, int kind)
+UDS_FUNCTION int64_t uds_frames_number(struct uds_frame_reader *reader, int kind, int64_t shape)
 {
-    reader->result = ((reader->result >> 2) + 1) * 4 + kind;
+    int64_t number = ((reader->result >> 2) + 1) & UDS_FRAMES_NUMBERS;
+    reader->result = shape << UDS_FRAMES_SHAPE | number << 2 | kind;
     return reader->result;
 }
 
@@ -145,16 +158,14 @@ UDS_FUNCTION void uds_frames_strip(struct uds_frame_reader *reader)
     size_t to = reader->parsed;
     int index;
     reader->last = (uint32_t)to;
-    reader->each = reader->count > 0 ? (int64_t)reader->lengths[0] : -1;
     for (index = reader->count - 1; index >= 0; index--) {
-        if (reader->lengths[index] != reader->lengths[0])
-            reader->each = -1;
         to -= reader->lengths[index];
         if (to != reader->starts[index])
             memmove(reader->data + to, reader->data + reader->starts[index], reader->lengths[index]);
         reader->starts[index] = (uint32_t)to;
     }
     reader->first = (uint32_t)to;
+    reader->stripped = 1;
 }
 
 /* The reverse of it, for messages that were not delivered. */
@@ -167,14 +178,27 @@ UDS_FUNCTION void uds_frames_unstrip(struct uds_frame_reader *reader)
         memmove(to, reader->data + reader->starts[index], reader->lengths[index]);
         to += reader->lengths[index];
     }
-    reader->count = 0;
+    reader->stripped = 0;
+}
+
+/* The shape of the messages that were found, or 0. */
+UDS_FUNCTION int64_t uds_frames_shape(const struct uds_frame_reader *reader, int one, int even)
+{
+    if (reader->memory != 0 || reader->max_fds != 0 || reader->parsed >> UDS_FRAMES_PART != 0)
+        return 0;
+    if (one)
+        return (int64_t)reader->starts[0] << UDS_FRAMES_PART | reader->lengths[0];
+    if (reader->begin > 0 || !even)
+        return 0;
+    return (int64_t)reader->count << UDS_FRAMES_PART | reader->lengths[0];
 }
 
 /* Finds the whole messages and returns a result, or 0 when there are none. */
 UDS_FUNCTION int64_t uds_frames_parse(struct uds_frame_reader *reader, int most)
 {
     size_t at = reader->begin;
-    int count = 0, kind = UDS_FRAMES_PLAIN, place;
+    int count = 0, kind = UDS_FRAMES_PLAIN, even = 1, place;
+    int64_t shape;
 
     reader->count = 0;
     reader->sets[0].index = reader->sets[1].index = -1;
@@ -187,7 +211,7 @@ UDS_FUNCTION int64_t uds_frames_parse(struct uds_frame_reader *reader, int most)
             uds_frame_set_empty(&reader->sets[0]);
             uds_frame_set_empty(&reader->sets[1]);
             reader->length = length;
-            return uds_frames_number(reader, UDS_FRAMES_BROKEN);
+            return uds_frames_number(reader, UDS_FRAMES_BROKEN, 0);
         }
         if (reader->end - at - UDS_FRAME_HEADER < length)
             break;
@@ -206,6 +230,7 @@ UDS_FUNCTION int64_t uds_frames_parse(struct uds_frame_reader *reader, int most)
             break;
         reader->starts[count] = (uint32_t)(at + UDS_FRAME_HEADER);
         reader->lengths[count++] = length;
+        even &= length == reader->lengths[0];
         at += UDS_FRAME_HEADER + length;
     }
     if (count == 0) {
@@ -213,12 +238,14 @@ UDS_FUNCTION int64_t uds_frames_parse(struct uds_frame_reader *reader, int most)
             return 0;
         uds_frame_set_empty(&reader->sets[0]);
         uds_frame_set_empty(&reader->sets[1]);
-        return uds_frames_number(reader, UDS_FRAMES_BROKEN);
+        return uds_frames_number(reader, UDS_FRAMES_BROKEN, 0);
     }
     reader->count = count;
     reader->parsed = at;
-    uds_frames_strip(reader);
-    return uds_frames_number(reader, kind);
+    shape = kind == UDS_FRAMES_PLAIN ? uds_frames_shape(reader, most == 1, even) : 0;
+    if (shape == 0)
+        uds_frames_strip(reader);
+    return uds_frames_number(reader, kind, shape);
 }
 
 /* Makes room for more of the message that is not there whole: 0, or UDS_FRAMES_ROOM.  Memory grows to no more than
@@ -236,7 +263,9 @@ UDS_FUNCTION int uds_frames_make_room(struct uds_frame_reader *reader)
         reader->needed = reader->base;
         return UDS_FRAMES_ROOM;
     }
-    if (reader->begin > 0 && (reader->begin + whole > reader->size || reader->size - reader->end < reader->size / 2))
+    /* Messages at the begin of the memory are the cheapest to cut, and moving a little costs less than that saves. */
+    if (reader->begin > 0 && (reader->begin + whole > reader->size || reader->size - reader->end < reader->size / 2 ||
+                              have <= UDS_FRAMES_LITTLE))
         uds_frames_shift(reader, reader->data);
     if (reader->end < reader->size)
         return 0;
@@ -316,7 +345,7 @@ UDS_FUNCTION int64_t uds_frames_receive(struct uds_frame_reader *reader, int mos
     if (result == 0) {
         if (reader->delivered == reader->result)
             uds_frames_drop(reader);
-        else
+        else if (reader->stripped)
             uds_frames_unstrip(reader);
         for (;;) {
             result = uds_frames_parse(reader, most);

@@ -7,6 +7,8 @@
 #define UDS_FRAMES_FDS ...
 #define UDS_FRAMES_LOST ...
 #define UDS_FRAMES_BROKEN ...
+#define UDS_FRAMES_SHAPE ...
+#define UDS_FRAMES_PART ...
 
 struct uds_frame_set {
     struct uds_fds *fds;
@@ -34,7 +36,6 @@ struct uds_frame_reader {
     int count;
     uint32_t first;
     uint32_t last;
-    int64_t each;
     uint32_t length;
     int stray;
     struct uds_frame_set sets[2];

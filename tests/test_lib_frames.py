@@ -43,6 +43,16 @@ def lengths(*sizes):
     return struct.pack(f"={len(sizes)}I", *sizes)
 
 
+def shape(result):
+    """Return the two parts of a result's shape."""
+    return divmod(result >> lib.UDS_FRAMES_SHAPE, 1 << lib.UDS_FRAMES_PART)
+
+
+def number(result):
+    """Return a result's number."""
+    return result % (1 << lib.UDS_FRAMES_SHAPE) >> 2
+
+
 # --- Reading ------------------------------------------------------------------------------------
 
 
@@ -65,15 +75,59 @@ def test_result_comes_again_until_it_was_delivered(reader):
     peer.send(wire(b"one", b"", b"three"))
     first = lib.uds_frames_receive_all(c)
     assert (c.count, ffi.buffer(c.data)[:] and ffi.unpack(c.data + c.first, c.last - c.first)) == (3, b"onethree")
+    assert shape(first) == (0, 0)
     second = lib.uds_frames_receive_one(c)
-    assert second > first > 0
-    assert (c.count, ffi.unpack(c.data + c.first, c.last - c.first)) == (1, b"one")
+    assert shape(second) == (4, 3)
+    assert ffi.unpack(c.data + 4, 3) == b"one"
     c.delivered = first
     third = lib.uds_frames_receive_all(c)
     assert c.count == 3
+    assert number(first) < number(second) < number(third)
     c.delivered = third
     c.flags = lib.MSG_DONTWAIT
     assert lib.uds_frames_receive_all(c) == -errno.EAGAIN
+
+
+def test_result_tells_the_shape_of_its_messages(reader):
+    """Messages of one length at the begin of the memory, and one message anywhere, stay where they are."""
+    c, peer = reader
+    peer.send(wire(b"aaa", b"bbb", b"c", b"", b"ddd"))
+    result = lib.uds_frames_receive_one(c)
+    assert shape(result) == (4, 3)
+    c.delivered = result
+    result = lib.uds_frames_receive_one(c)
+    assert shape(result) == (11, 3)
+    c.delivered = result
+    # Those are not of one length.
+    assert shape(lib.uds_frames_receive_all(c)) == (0, 0)
+    assert ffi.unpack(c.data + c.first, c.last - c.first) == b"cddd"
+    assert ffi.unpack(c.lengths, c.count) == [1, 0, 3]
+    c.delivered = c.result
+    peer.send(wire(b"aaa", b"bbb") + b"\0")
+    result = lib.uds_frames_receive_all(c)
+    assert shape(result) == (2, 3)
+    assert ffi.unpack(c.data, 14) == wire(b"aaa", b"bbb")
+    c.delivered = result
+    # What is left is moved to the begin, so that the next ones have a shape too.
+    peer.send(b"\0\0\0")
+    result = lib.uds_frames_receive_all(c)
+    assert shape(result) == (1, 0)
+    c.delivered = result
+    # Nor have those a shape whose descriptors may be asked for.
+    c.max_fds = 1
+    peer.send(wire(b"aaa"))
+    assert shape(lib.uds_frames_receive_all(c)) == (0, 0)
+
+
+def test_number_of_results_begins_anew(reader):
+    """A result stays positive, and keeps its kind, however many there were."""
+    c, peer = reader
+    c.result = c.delivered = (1 << lib.UDS_FRAMES_SHAPE) - 1
+    peer.send(wire(b"aaa", b"b"))
+    result = lib.uds_frames_receive_one(c)
+    assert (shape(result), number(result), result & 3) == ((4, 3), 0, lib.UDS_FRAMES_PLAIN)
+    c.delivered = result
+    assert number(lib.uds_frames_receive_all(c)) == 1
 
 
 def test_room_is_asked_for_and_given(reader):
@@ -89,6 +143,8 @@ def test_room_is_asked_for_and_given(reader):
     assert (c.memory, c.size) == (1, 104)
     result = lib.uds_frames_receive_all(c)
     assert result > 0
+    # Only the first memory has messages with a shape.
+    assert shape(result) == (0, 0)
     assert ffi.unpack(c.data + c.first, c.last - c.first) == b"x" * 100
     c.delivered = result
     assert lib.uds_frames_receive_all(c) == lib.UDS_FRAMES_ROOM

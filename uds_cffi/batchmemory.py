@@ -11,15 +11,13 @@ Rules:
 from __future__ import annotations
 
 import os
-import struct
-from io import BytesIO
 
 from ._lib import ffi, lib
 from .address import UnixSocketAddr
 from .calls import NULL, readable
 from .capabilities import require
 from .credentials import Credentials
-from .cut import splitter
+from .cut import KEPT, cut, keep, lengths_of, splitter
 from .fds import Borrowed, OwnedFds
 from .message import check_list
 from .naming import new_name
@@ -55,7 +53,6 @@ EACH: int = lib.UDS_BATCH_EACH
 
 # How packets of one length are taken apart, by the result that tells their number and length.
 splitters: dict[int, Callable[[Any], list[bytes]]] = {}
-_SPLITTERS = 256
 # So few packets are sliced when there are many other ways already: they shall not drive those out.
 _FEW = 4
 
@@ -65,7 +62,7 @@ class IncomingBatch:
 
     __slots__ = (
         *("c", "kept", "view", "handle", "count", "size", "_preset", "_fds", "_room", "_count"),
-        *("_memory", "_lengths", "_packets", "_names"),
+        *("_memory", "_lengths", "_packed", "_packets", "_names"),
     )
 
     # How many bytes it keeps.
@@ -79,6 +76,7 @@ class IncomingBatch:
     _memory: CData | None
     view: Any
     _lengths: CData
+    _packed: Any
     _packets: CData
     _names: CData | None
 
@@ -90,7 +88,7 @@ class IncomingBatch:
         self._fds = None
         # How much there is of each kind of memory.
         self.kept = self._room = self._count = 0
-        self._memory = self.view = self._lengths = self._packets = self._names = None
+        self._memory = self.view = self._lengths = self._packed = self._packets = self._names = None
 
     def prepare(self, handle: CData, preset: tuple[int, int, int, bool, int, bool, bool]) -> None:
         """Receive from this socket in this way the next time.
@@ -137,6 +135,7 @@ class IncomingBatch:
         if count > self._count:
             self._count = 1 << (count - 1).bit_length()
             self._lengths = ffi.new(_LENGTHS, self._count)
+            self._packed = ffi.buffer(self._lengths)
             self._packets = ffi.new(_PACKETS, self._count)
             self.c.lengths, self.c.packets = self._lengths, self._packets
             self._names = None
@@ -149,7 +148,7 @@ class IncomingBatch:
         """Return the bytes of the packets of the last receive."""
         view = self.view
         count = result & TAKEN
-        if count < _FEW and (result == count or len(splitters) >= _SPLITTERS // 2):
+        if count < _FEW and (result == count or len(splitters) >= KEPT // 2):
             data = []
             begin = 0
             for length in _unpack(self._lengths, count):
@@ -157,13 +156,9 @@ class IncomingBatch:
                 begin += length
             return data
         if result == count:
-            lengths = _unpack(self._lengths, count)
-            return list(map(BytesIO(view[: sum(lengths)]).read, lengths))
+            return cut(view, 0, self.c.used, count, self._lengths, self._packed)
         # Packets of one length are common, and this is the fastest way there is.
-        if len(splitters) >= _SPLITTERS:
-            splitters.clear()
-        split = splitters[result] = splitter(count, (result >> EACH) - 1)
-        return split(view)
+        return keep(splitters, result, splitter(count, (result >> EACH) - 1, 0))(view)
 
     def records(self, count: int) -> CData | None:
         """Return what is known of the packets beside their bytes; None without a packet."""
@@ -224,20 +219,6 @@ def address_of(name: bytes) -> UnixSocketAddr:
 
 # --- Sending ------------------------------------------------------------------------------------
 
-_packers: dict[int, Callable[..., bytes]] = {}
-
-
-def _pack_lengths(lengths: list[int]) -> bytes:
-    """Return lengths as an array of ``unsigned long``."""
-    count = len(lengths)
-    try:
-        return _packers[count](*lengths)
-    except KeyError:
-        packer = struct.Struct(f"{count}L").pack
-        if count <= MAX_COUNT:
-            _packers[count] = packer
-        return packer(*lengths)
-
 
 def _bytes_of(item: Any, place: int) -> bytes:
     if type(item) is bytes:
@@ -260,7 +241,7 @@ def pack_packets(packets: Iterable[Any]) -> tuple[int, bytes, bytes]:
     if len(lengths) != len(items):
         items = [_bytes_of(item, place) for place, item in enumerate(items)]
         lengths = [len(item) for item in items]
-    return len(items), b"".join(items), _pack_lengths(lengths)
+    return len(items), b"".join(items), lengths_of(len(items), "L").pack(*lengths)
 
 
 def _parallel(name: str, values: Any, count: int) -> list[Any]:

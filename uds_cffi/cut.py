@@ -2,7 +2,7 @@
 
 Rule: both ways give the same, and both are tested everywhere.  Each is twice as fast as the other on its own
 interpreter: CPython pays for each bytecode and each cdata object, PyPy's compiler removes them, but not calls into
-``io``.
+``io`` and ``struct``.
 """
 
 from __future__ import annotations
@@ -16,64 +16,63 @@ from ._lib import lib
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeVar
 
     from ._lib import CData
+
+    _Key = TypeVar("_Key")
+    _Made = TypeVar("_Made")
 
 # What stands between messages that are joined, so that C finds where they end.
 HOLE: bytes = lib.UDS_HOLE.to_bytes(4, "big")
 
-# How so many lengths are read and written at once, made when first asked for.
-_structs: dict[int, Struct] = {}
+# How many things of each kind are kept that were made for one shape of messages.
+KEPT = 256
+
+_structs: dict[tuple[int, str], Struct] = {}
 
 
-# What cuts so many messages of one length, made when first asked for; so many are kept.
-_unpackers: dict[tuple[int, int], Callable[[Any, int], tuple[bytes, ...]]] = {}
-_UNPACKERS = 64
+def keep(cache: dict[_Key, _Made], key: _Key, made: _Made) -> _Made:
+    """Keep what was made for the next time, and forget all of its kind first when they are too many."""
+    if len(cache) >= KEPT:
+        cache.clear()
+    cache[key] = made
+    return made
 
 
-def lengths_of(count: int) -> Struct:
-    """Return what packs and unpacks an array of so many lengths."""
-    known = _structs.get(count)
+def lengths_of(count: int, code: str = "=I") -> Struct:
+    """Return what packs and unpacks an array of so many lengths, each of this type of ``struct``."""
+    known = _structs.get((count, code))
     if known is None:
-        known = _structs[count] = Struct(f"={count}I")
+        known = keep(_structs, (count, code), Struct(f"{code[:-1]}{count}{code[-1]}"))
     return known
 
 
-def cut_by_reading(reader: CData, view: Any, lengths: Any) -> list[bytes]:
-    """Cut the messages of a result by one loop in C, which reads them like a file."""
-    count = reader.count
-    if count == 1:
-        return [view[reader.first : reader.last]]
-    each = reader.each
-    if each >= 0:
-        # Messages of one length are common, and this is the fastest way there is.
-        try:
-            return list(_unpackers[count, each](view, reader.first))
-        except KeyError:
-            if len(_unpackers) >= _UNPACKERS:
-                _unpackers.clear()
-            unpack = _unpackers[count, each] = Struct(f"{each}s" * count).unpack_from
-            return list(unpack(view, reader.first))
-    return list(map(BytesIO(view[reader.first : reader.last]).read, lengths_of(count).unpack_from(lengths)))
+def cut_by_reading(view: Any, first: int, last: int, count: int, lengths: CData, packed: Any) -> list[bytes]:
+    """Cut messages that lie one behind the other by one loop in C, which reads them like a file.
+
+    Their lengths are an array of C, and ``packed`` a view of that.
+    """
+    return list(map(BytesIO(view[first:last]).read, lengths_of(count).unpack_from(packed)))
 
 
-def cut_by_index(reader: CData, view: Any, lengths: Any) -> list[bytes]:
-    """Cut the messages of a result by a loop over the places that C has written."""
-    starts, sizes = reader.starts, reader.lengths
-    return [view[starts[index] : starts[index] + sizes[index]] for index in range(reader.count)]
+def cut_by_index(view: Any, first: int, last: int, count: int, lengths: CData, packed: Any) -> list[bytes]:
+    """Cut the same messages by a loop over the lengths."""
+    begin = first
+    return [view[begin : (begin := begin + lengths[place])] for place in range(count)]
 
 
-def splitter_by_struct(count: int, each: int) -> Callable[[Any], list[bytes]]:
-    """Return what cuts so many messages of one length out of memory by one call of C."""
-    unpack = Struct(f"{each}s" * count).unpack_from
+def splitter_by_struct(count: int, each: int, gap: int) -> Callable[[Any], list[bytes]]:
+    """Return what cuts so many messages of one length out of memory by one call of C; before each is a gap."""
+    unpack = Struct(f"{gap}x{each}s" * count).unpack_from
     return lambda view: list(unpack(view))
 
 
-def splitter_by_index(count: int, each: int) -> Callable[[Any], list[bytes]]:
+def splitter_by_index(count: int, each: int, gap: int) -> Callable[[Any], list[bytes]]:
     """Return what does the same by a loop."""
     places = range(count)
-    return lambda view: [view[each * place : each * place + each] for place in places]
+    step = gap + each
+    return lambda view: [view[step * place + gap : step * place + step] for place in places]
 
 
 def join_at_once(items: list[Any]) -> bytes | None:

@@ -14,7 +14,21 @@ from .calls import MSG_DONTWAIT
 from .errors import FrameError, IncompleteReadError
 from .fds import OwnedFds
 from .flags import check_flags
-from .frames import BROKEN, FDS, HEADER_SIZE, KIND, LOST, FrameReader, receive_all, receive_one
+from .frames import (
+    BROKEN,
+    FDS,
+    HEADER_SIZE,
+    KIND,
+    LENGTH,
+    LOST,
+    PART,
+    SHAPE,
+    FrameReader,
+    busy,
+    receive_all,
+    receive_one,
+    splitters,
+)
 from .framesending import FrameSending
 from .owner import refuse_copy
 from .received import AncillaryTruncated
@@ -147,19 +161,16 @@ class FramedStream(FrameSending):
                 has arrived by then comes with the next call.
         """
         reader = self._reader
-        stream = self._stream
-        if reader is None or flags != 0 or reader.flags != stream._recv_flags or reader.handle is not stream._handle:
+        if reader is None or flags != 0 or reader.token is not self._stream._token:
             reader = self._prepare_reader(flags)
-        c = reader.c
-        result = receive_all(c)
-        if result <= 0 or result & KIND:
-            result = self._finish_receive(reader, receive_all, result, flags)
-            if not result:
-                return []
-        messages: list[Any] = reader.messages(result)
-        if self._max_fds or result & KIND:
-            return self._with_fds(reader, result, messages)
-        c.delivered = result
+        result = receive_all(reader.c)
+        split = splitters.get(result >> SHAPE)
+        if split is None:
+            return self._recv_unusual(reader, receive_all, result, flags)
+        messages = split(reader.view)
+        if reader.result[0] != result:
+            raise busy("receiving")
+        reader.delivered[0] = result
         return messages
 
     def recv_message(self, flags: int = 0) -> Any:
@@ -168,19 +179,18 @@ class FramedStream(FrameSending):
         Otherwise as ``recv_messages()``.
         """
         reader = self._reader
-        stream = self._stream
-        if reader is None or flags != 0 or reader.flags != stream._recv_flags or reader.handle is not stream._handle:
+        if reader is None or flags != 0 or reader.token is not self._stream._token:
             reader = self._prepare_reader(flags)
-        c = reader.c
-        result = receive_one(c)
-        if result <= 0 or result & KIND:
-            result = self._finish_receive(reader, receive_one, result, flags)
-            if not result:
-                return None
-        message = reader.message(result)
-        if self._max_fds or result & KIND:
-            return self._with_fds(reader, result, [message])[0]
-        c.delivered = result
+        result = receive_one(reader.c)
+        place = result >> SHAPE
+        if place <= 0:
+            messages = self._recv_unusual(reader, receive_one, result, flags)
+            return messages[0] if messages else None
+        begin = place >> PART
+        message = reader.view[begin : begin + (place & LENGTH)]
+        if reader.result[0] != result:
+            raise busy("receiving")
+        reader.delivered[0] = result
         return message
 
     def __iter__(self) -> Iterator[Any]:
@@ -195,15 +205,31 @@ class FramedStream(FrameSending):
 
     def _prepare_reader(self, flags: int) -> FrameReader:
         check_flags(flags, MSG_DONTWAIT)
-        self._stream._check_open()
+        stream = self._stream
+        # Before the flags that it stands for, and an open stream keeps its handle.
+        token = stream._token
+        stream._check_open()
         reader = self._reader
         if reader is None:
-            reader = self._reader = FrameReader(self._stream._handle, self._max_size, self._max_fds)
-        elif reader.handle is not self._stream._handle:
-            # A borrowed stream that was closed has another handle, and is not open.
-            self._stream._check_open()
-        reader.c.flags = reader.flags = self._stream._recv_flags | flags
+            reader = self._reader = FrameReader(stream._handle, self._max_size, self._max_fds)
+        reader.token = None
+        reader.c.flags = stream._recv_flags | flags
+        if not flags:
+            reader.token = token
         return reader
+
+    def _recv_unusual(self, reader: FrameReader, receive: Callable[[CData], int], result: int, flags: int) -> list[Any]:
+        """Return what a receive has brought, or will: messages, [] at the end of the connection."""
+        if result <= 0 or result & KIND:
+            result = self._finish_receive(reader, receive, result, flags)
+            if not result:
+                return []
+        messages: list[Any] = reader.one(result) if receive is receive_one else reader.messages(result)
+        if self._max_fds or result & KIND:
+            return self._with_fds(reader, result, messages)
+        reader.check(result)
+        reader.delivered[0] = result
+        return messages
 
     def _finish_receive(self, reader: FrameReader, receive: Callable[[CData], int], result: int, flags: int) -> int:
         """Bring a receive to its end: the number of a result, or 0 at the end of the connection."""
@@ -227,7 +253,6 @@ class FramedStream(FrameSending):
 
     def _with_fds(self, reader: FrameReader, result: int, messages: list[bytes]) -> list[Any]:
         """Give messages their descriptors, or raise the one that lost some."""
-        c = reader.c
         nobody: dict[int, OwnedFds] = {}
         kind = result & KIND
         found = reader.fds() if kind in (FDS, LOST) else []
@@ -235,14 +260,14 @@ class FramedStream(FrameSending):
             fds = found[0][1] if found else OwnedFds()
             problem = AncillaryTruncated(messages[0], fds, reader.lost())
             reader.check(result)
-            c.delivered = result
+            reader.delivered[0] = result
             reader.given = nobody
             raise problem
         pairs: list[Any] = [_new(MessageFds, (message, _NONE)) for message in messages]
         for place, fds in found:
             pairs[place] = _new(MessageFds, (messages[place], fds))
         reader.check(result)
-        c.delivered = result
+        reader.delivered[0] = result
         reader.given = nobody
         return pairs
 

@@ -14,7 +14,7 @@ from itertools import count
 
 from ._lib import ffi, lib
 from .calls import check
-from .cut import cut, lengths_of
+from .cut import cut, keep, lengths_of, splitter
 from .fds import OwnedFds
 from .message import export
 
@@ -36,6 +36,13 @@ KIND = 3
 FDS: int = lib.UDS_FRAMES_FDS
 LOST: int = lib.UDS_FRAMES_LOST
 BROKEN: int = lib.UDS_FRAMES_BROKEN
+# From which bit on a result has its shape, and how many bits of that are a length.
+SHAPE: int = lib.UDS_FRAMES_SHAPE
+PART: int = lib.UDS_FRAMES_PART
+LENGTH: int = (1 << PART) - 1
+
+# How messages of one length are cut, by the shape of their result.
+splitters: dict[int, Callable[[Any], list[bytes]]] = {}
 
 receive_all = lib.uds_frames_receive_all
 receive_one = lib.uds_frames_receive_one
@@ -53,7 +60,18 @@ def busy(what: str) -> OSError:
 class FrameReader:
     """The receiving half: memory for what arrives, and the descriptors that came with it."""
 
-    __slots__ = ("c", "handle", "_kept", "_numbers", "_owners", "given", "flags", "_lengths")
+    __slots__ = (
+        *("c", "token", "view", "result", "delivered", "given"),
+        *("_handle", "_kept", "_numbers", "_owners", "_lengths", "_packed"),
+    )
+
+    # The stream's, when it is preset with the stream's own flags.
+    token: object
+    # The memory that every result with a shape is in.
+    view: Any
+    # Where C has the number of its last result, and learns which one was delivered: cheaper than fields of ``c``.
+    result: CData
+    delivered: CData
 
     # The memory and a view of it, by number.
     _kept: dict[int, tuple[CData, Any]]
@@ -62,18 +80,22 @@ class FrameReader:
 
     def __init__(self, handle: CData, max_size: int, max_fds: int) -> None:
         self.c = c = ffi.new("struct uds_frame_reader *")
-        self.handle = c.handle = handle
+        # It stays this one: C uses what Python keeps here.
+        self._handle = c.handle = handle
         c.limit, c.max_fds = max_size, max_fds
         memory = ffi.new(_CHARS, MEMORY_SIZE)
-        self._kept = {0: (memory, ffi.buffer(memory))}
+        self.view = ffi.buffer(memory)
+        self._kept = {0: (memory, self.view)}
         self._numbers = count(1)
         c.data, c.size, c.base = memory, MEMORY_SIZE, MEMORY_SIZE
         self._owners = [OwnedFds._with_slots() for _ in range(2)] if max_fds else []
         for place, owner in enumerate(self._owners):
             c.sets[place].fds = owner._slots
         self.given = {}
-        self.flags = 0
-        self._lengths = ffi.buffer(c.lengths)
+        self.token = None
+        self.result, self.delivered = ffi.addressof(c, "result"), ffi.addressof(c, "delivered")
+        self._lengths = c.lengths
+        self._packed = ffi.buffer(self._lengths)
 
     def attempt(self, receive: Callable[[CData], int], result: int | None = None) -> int:
         """Receive, unless it was done, and return the number of a result, 0 at the end of the connection, or -errno."""
@@ -104,28 +126,36 @@ class FrameReader:
 
     def messages(self, result: int) -> list[bytes]:
         """Return the messages of a result (list of bytes)."""
+        shape = result >> SHAPE
+        if shape:
+            count = shape >> PART
+            # Those are cheap to cut, and of more lengths than are kept.
+            if count == 1:
+                return [self.view[HEADER_SIZE : HEADER_SIZE + (shape & LENGTH)]]
+            return keep(splitters, shape, splitter(count, shape & LENGTH, HEADER_SIZE))(self.view)
         c = self.c
-        kept = self._kept.get(c.memory)
-        if kept is None:
-            raise busy("receiving")
-        found = cut(c, kept[1], self._lengths)
-        if c.result != result:
-            raise busy("receiving")
-        return found
+        view = self._memory()
+        if c.count == 1:
+            return [view[c.first : c.last]]
+        return cut(view, c.first, c.last, c.count, self._lengths, self._packed)
 
-    def message(self, result: int) -> bytes:
-        """Return the one message of a result."""
-        c = self.c
-        kept = self._kept.get(c.memory)
+    def one(self, result: int) -> list[bytes]:
+        """Return the one message of a result (list of bytes)."""
+        shape = result >> SHAPE
+        if shape:
+            begin = shape >> PART
+            return [self.view[begin : begin + (shape & LENGTH)]]
+        return [self._memory()[self.c.first : self.c.last]]
+
+    def _memory(self) -> Any:
+        kept = self._kept.get(self.c.memory)
         if kept is None:
             raise busy("receiving")
-        found: bytes = kept[1][c.first : c.last]
-        self.check(result)
-        return found
+        return kept[1]
 
     def check(self, result: int) -> None:
         """Raise when another call has received meanwhile: what was read may be that call's."""
-        if self.c.result != result:
+        if self.result[0] != result:
             raise busy("receiving")
 
     def fds(self) -> list[tuple[int, OwnedFds]]:
