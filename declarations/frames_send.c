@@ -61,7 +61,8 @@ UDS_FUNCTION int64_t uds_frames_drop_unbegun(struct uds_frame_writer *writer)
 
 UDS_FUNCTION int64_t uds_frames_draw(struct uds_frame_writer *writer)
 {
-    uds_frames_drop_unbegun(writer);
+    if (uds_frames_left(writer) > 0)
+        uds_frames_drop_unbegun(writer);
     writer->sent = 0;
     writer->in_wire = 0;
     writer->error = 0;
@@ -160,7 +161,8 @@ UDS_FUNCTION int64_t uds_frames_fill_holes(struct uds_frame_writer *writer, cons
     end = from + size;
     for (;;) {
         size_t length;
-        hit = uds_hole_find(from, end, NULL);
+        /* One message may hold anything. */
+        hit = count == 1 ? NULL : uds_hole_find(from, end, NULL);
         length = (size_t)((hit != NULL ? hit : end) - header) - UDS_FRAME_HEADER;
         if (length > writer->limit)
             return -EMSGSIZE;

@@ -274,8 +274,10 @@ def test_sizes_are_bytes_and_not_items(framed):
     one.send_message(ctypes.c_uint32(0x01010101))
 
     assert two.recv_messages() == [b"0123456789ab", b"x", b"array", b"456789ab", b"flat", b"\1\1\1\1"]
-    with pytest.raises(BufferError, match="not contiguous"):
-        one.send_messages([memoryview(bytes(20000))[::2]])
+    for size in (8, 20000):
+        for messages in ([], [b"x"]):
+            with pytest.raises(BufferError, match="not contiguous"):
+                one.send_messages([*messages, memoryview(bytes(size))[::2]])
 
 
 def test_nothing_to_send_is_nothing(framed):

@@ -9,7 +9,7 @@ Rules:
 from __future__ import annotations
 
 from .calls import MSG_DONTWAIT
-from .cut import HOLE
+from .cut import join
 from .errors import FrameError
 from .fds import Borrowed
 from .flags import check_flags
@@ -45,7 +45,10 @@ class FrameSending(Closing):
                 as soon as this returns.
             flags: MSG_DONTWAIT or 0 (int).
         """
-        self.send_messages([data], None if type(fds) is tuple and not fds else [fds], flags)
+        plain = type(fds) is tuple and not fds
+        if plain and type(data) is bytes and len(data) < LARGE_SIZE and self._send_joined(data, 1, flags):
+            return
+        self.send_messages([data], None if plain else [fds], flags)
 
     def send_messages(
         self, messages: Iterable[Any], fds: Sequence[Iterable[Any] | None] | None = None, flags: int = 0
@@ -70,25 +73,32 @@ class FrameSending(Closing):
         if type(messages) is not list:
             check_list(messages)
             messages = list(messages)
+        if fds is None and messages:
+            try:
+                data = join(messages) if len(messages[0]) < LARGE_SIZE else None
+            except TypeError:
+                # What is wrong is said below.
+                data = None
+            if data is not None and self._send_joined(data, len(messages), flags):
+                return
+        self._send_checked(self._prepare_writer(flags), self._checked(messages, fds), flags)
+
+    def _send_joined(self, data: bytes, count: int, flags: int) -> bool:
+        """Send messages that are joined; False, and nothing was sent, when that needs more than this.
+
+        They may be too many for one call, or one is too long, or holds what looks like a hole, or a rest goes first.
+        """
         writer = self._writer
         stream = self._stream
         if writer is None or flags != 0 or writer.flags != stream._send_flags or writer.handle is not stream._handle:
             writer = self._prepare_writer(flags)
-        if fds is None and messages:
-            try:
-                data = HOLE.join(messages) if len(messages[0]) < LARGE_SIZE else None
-            except (TypeError, BufferError):
-                # What is wrong is said below.
-                data = None
-            if data is not None:
-                ticket = c_send(writer.c, data, len(data), len(messages))
-                if not ticket:
-                    return
-                if ticket > 0 and not ticket & 1:
-                    self._finish_send(writer, ticket, flags)
-                    return
-            # They are too many for one call, or one is too long, or holds what looks like a hole.
-        self._send_checked(writer, self._checked(messages, fds), flags)
+        ticket = c_send(writer.c, data, len(data), count)
+        if not ticket:
+            return True
+        if ticket < 0 or ticket & 1:
+            return False
+        self._finish_send(writer, ticket, flags)
+        return True
 
     def flush(self, flags: int = 0) -> None:
         """Send the rest of a message that has begun to go, if there is one; it waits as a send does.
