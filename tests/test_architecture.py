@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -89,18 +88,6 @@ IMPORT_LIB = {
     "naming",
     "probes",
     "receiver",
-}
-
-# What only costs time when the package is loaded, and drags in more.
-TOO_HEAVY_TO_LOAD = {
-    "asyncio",
-    "cffi",
-    "dataclasses",
-    "enum",
-    "inspect",
-    "pycparser",
-    "socket",
-    "typing",
 }
 
 # The compiler knows the platform; Python asks the capability table.
@@ -264,22 +251,3 @@ def test_public_things_name_their_public_home():
     ]
 
     assert lost == []
-
-
-def test_loading_is_light():
-    """Importing the package loads none of the modules that are slow to load."""
-    # Without `site`, so that nothing in the list is loaded beforehand for other reasons. An editable
-    # install leaves the package elsewhere than cffi's backend.
-    folders = [str(PACKAGE.parent), sysconfig.get_path("platlib")]
-    loaded = support.python(
-        "-S",
-        "-c",
-        "import sys\n"
-        f"sys.path[:0] = {folders!r}\n"
-        "before = set(sys.modules)\n"
-        "import uds_cffi\n"
-        "print(*sorted(set(sys.modules) - before))",
-    ).split()
-
-    assert "uds_cffi._lib" in loaded
-    assert TOO_HEAVY_TO_LOAD & {name.partition(".")[0] for name in loaded} == set()

@@ -10,55 +10,58 @@ and each system call under its man-page name with the prefix ``uds_``, which ret
 from __future__ import annotations
 
 from ._lib import ffi, lib
-from .address import UnixSocketAddr
-from .ancillary import SocketAncillary
-from .batch import BatchPacket, PacketBatch
-from .calls import (
-    MSG_CMSG_CLOEXEC,
-    MSG_CTRUNC,
-    MSG_DONTWAIT,
-    MSG_EOR,
-    MSG_NOSIGNAL,
-    MSG_PEEK,
-    MSG_TRUNC,
-    MSG_WAITALL,
-    SHUT_RD,
-    SHUT_RDWR,
-    SHUT_WR,
-)
-from .control import (
-    ScmCredentials,
-    ScmRights,
-    UnknownControlMessage,
-    register_decoder,
-    unregister_decoder,
-)
-from .credentials import ConnCredentials, Credentials
-from .datagram import UnixDatagram
-from .errors import (
-    AddressError,
-    AddressTypeError,
-    FeatureUnavailable,
-    FrameError,
-    IncompleteReadError,
-    UdsError,
-)
-from .fd import OwnedFd
-from .fds import OwnedFds
-from .framed import FramedStream, MessageFds
-from .options import Options
-from .received import AncillaryTruncated, Received
-from .results import (
-    Packet,
-    PacketFds,
-    PacketFdsFrom,
-    PacketFrom,
-    PacketInto,
-    PacketIntoFrom,
-)
-from .seqpacket import UnixSeqpacketConn, UnixSeqpacketListener
-from .stream import UnixListener, UnixStream
-from .survey import Feature, features
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .address import UnixSocketAddr
+    from .ancillary import SocketAncillary
+    from .batch import BatchPacket, PacketBatch
+    from .calls import (
+        MSG_CMSG_CLOEXEC,
+        MSG_CTRUNC,
+        MSG_DONTWAIT,
+        MSG_EOR,
+        MSG_NOSIGNAL,
+        MSG_PEEK,
+        MSG_TRUNC,
+        MSG_WAITALL,
+        SHUT_RD,
+        SHUT_RDWR,
+        SHUT_WR,
+    )
+    from .control import (
+        ScmCredentials,
+        ScmRights,
+        UnknownControlMessage,
+        register_decoder,
+        unregister_decoder,
+    )
+    from .credentials import ConnCredentials, Credentials
+    from .datagram import UnixDatagram
+    from .errors import (
+        AddressError,
+        AddressTypeError,
+        FeatureUnavailable,
+        FrameError,
+        IncompleteReadError,
+        UdsError,
+    )
+    from .fd import OwnedFd
+    from .fds import OwnedFds
+    from .framed import FramedStream, MessageFds
+    from .options import Options
+    from .received import AncillaryTruncated, Received
+    from .results import (
+        Packet,
+        PacketFds,
+        PacketFdsFrom,
+        PacketFrom,
+        PacketInto,
+        PacketIntoFrom,
+    )
+    from .seqpacket import UnixSeqpacketConn, UnixSeqpacketListener
+    from .stream import UnixListener, UnixStream
+    from .survey import Feature, features
 
 __version__ = "0.1.0"
 
@@ -115,3 +118,70 @@ __all__ = [
     "register_decoder",
     "unregister_decoder",
 ]
+
+# The module of each public name, which is loaded when the name is first used.  None has the name of a module, because
+# the import of that module would put it in the place of what has that name.
+_HOMES = {
+    "MSG_CMSG_CLOEXEC": "calls",
+    "MSG_CTRUNC": "calls",
+    "MSG_DONTWAIT": "calls",
+    "MSG_EOR": "calls",
+    "MSG_NOSIGNAL": "calls",
+    "MSG_PEEK": "calls",
+    "MSG_TRUNC": "calls",
+    "MSG_WAITALL": "calls",
+    "SHUT_RD": "calls",
+    "SHUT_RDWR": "calls",
+    "SHUT_WR": "calls",
+    "AddressError": "errors",
+    "AddressTypeError": "errors",
+    "AncillaryTruncated": "received",
+    "BatchPacket": "batch",
+    "ConnCredentials": "credentials",
+    "Credentials": "credentials",
+    "Feature": "survey",
+    "FeatureUnavailable": "errors",
+    "FrameError": "errors",
+    "FramedStream": "framed",
+    "IncompleteReadError": "errors",
+    "MessageFds": "framed",
+    "Options": "options",
+    "OwnedFd": "fd",
+    "OwnedFds": "fds",
+    "Packet": "results",
+    "PacketBatch": "batch",
+    "PacketFds": "results",
+    "PacketFdsFrom": "results",
+    "PacketFrom": "results",
+    "PacketInto": "results",
+    "PacketIntoFrom": "results",
+    "Received": "received",
+    "ScmCredentials": "control",
+    "ScmRights": "control",
+    "SocketAncillary": "ancillary",
+    "UdsError": "errors",
+    "UnixDatagram": "datagram",
+    "UnixListener": "stream",
+    "UnixSeqpacketConn": "seqpacket",
+    "UnixSeqpacketListener": "seqpacket",
+    "UnixSocketAddr": "address",
+    "UnixStream": "stream",
+    "UnknownControlMessage": "control",
+    "features": "survey",
+    "register_decoder": "control",
+    "unregister_decoder": "control",
+}
+
+if not TYPE_CHECKING:
+    # Type checkers read the imports above; what is not there is an error to them.
+
+    def __getattr__(name):
+        """Load what is asked for; from then on it is an attribute like any other (PEP 562)."""
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(__import__(home, globals(), None, [name], 1), name)
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *_HOMES})

@@ -28,31 +28,43 @@ sys.path[:0] = {folders!r}
 assert {module!r} not in sys.modules
 begin = time.perf_counter()
 import {module}
+{use}
 print((time.perf_counter() - begin) * 1e6)
 """
 
+# What a first use is: it loads what an import left for later.
+_USE = """
+one, two = {make}
+one.send(b"x" * 64)
+two.recv(4096)
+one.close()
+two.close()
+"""
+_PAIRS = {"uds_cffi": "uds_cffi.UnixStream.pair()", "socket": "socket.socketpair()"}
 
-def _import_time(module: str) -> float:
-    """Return how many microseconds an import takes in a process of its own."""
+
+def _import_time(module: str, used: bool) -> float:
+    """Return how many microseconds an import takes in a process of its own, with a first use or without."""
     # Without `site`, in which whatever is installed may hang imports of its own into every process.
     folders = [os.path.dirname(os.path.dirname(uds_cffi.__file__)), sysconfig.get_path("platlib")]
-    program = _TIMED.format(module=module, folders=folders)
+    use = _USE.format(make=_PAIRS[module]) if used else ""
+    program = _TIMED.format(module=module, folders=folders, use=use)
     done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"import {module}: {done.stderr}")
     return float(done.stdout)
 
 
-def _prepare_import(stack: ExitStack) -> Trial:
+def _prepare_import(stack: ExitStack, used: bool) -> Trial:
     del stack
 
     def ways(module: str) -> Callable[[int], float]:
-        return lambda rounds: _import_time(module)
+        return lambda rounds: _import_time(module, used)
 
     def verify() -> None:
         # The first time, files come from the disk.
-        _import_time("uds_cffi")
-        _import_time("socket")
+        _import_time("uds_cffi", used)
+        _import_time("socket", used)
 
     return Trial({OURS: ways("uds_cffi"), STDLIB: ways("socket")}, verify=verify)
 
@@ -98,11 +110,15 @@ def _missing_memory() -> str | None:
     return None if os.path.exists("/proc/self/statm") else "this system has no /proc/self/statm"
 
 
-register(
-    Operation(
-        "import, against import socket", "import, in fresh processes", _prepare_import, unit="us", most_repeats=21
+for _used, _title in (
+    (False, "import, against import socket"),
+    (True, "import, first pair, send, recv, close"),
+):
+    register(
+        Operation(
+            _title, "import, in fresh processes", partial(_prepare_import, used=_used), unit="us", most_repeats=21
+        )
     )
-)
 for _used, _title in ((False, "an idle socket"), (True, "a socket that has received")):
     register(
         Operation(
