@@ -5,6 +5,8 @@ Rule: what a shortcut compares or leaves out must not be seen. Each test is a ca
 
 from __future__ import annotations
 
+import itertools
+import os
 import signal
 from typing import Any
 
@@ -12,7 +14,20 @@ import pytest
 import support
 
 import uds_cffi
-from uds_cffi import UnixDatagram, UnixStream, lib, receiving
+from uds_cffi import (
+    ScmCredentials,
+    SocketAncillary,
+    UnixDatagram,
+    UnixSocketAddr,
+    UnixStream,
+    UnknownControlMessage,
+    control,
+    ffi,
+    lib,
+    receiving,
+    register_decoder,
+    unregister_decoder,
+)
 
 PACKETS = [kind for kind in support.TYPES if getattr(kind, "values", (kind,))[0] is not UnixStream]
 
@@ -155,3 +170,92 @@ def test_receiver_of_a_closed_socket_is_no_way_to_the_next(pair: tuple[Any, Any]
         with support.raises_errno(uds_cffi.errors.errno.EBADF):
             two.recv(10)
         assert same.recv(11)[:] in (b"for another", (b"for another", False))
+
+
+# --- recv_ancillary, again with the same size and ancillary ---------------------------------------
+
+
+def by_size(ancillary: SocketAncillary) -> tuple[int, SocketAncillary]:
+    return 10, ancillary
+
+
+@support.needs("credentials")
+def test_decoders_of_the_moment_count(pair: tuple[Any, Any]) -> None:
+    """Each message is decoded as was registered when it was received, also where the library knows the kind itself."""
+    one, two = pair
+    two.options.pass_credentials = True
+    ancillary = SocketAncillary.with_room_for(credentials=True)
+    arguments = by_size(ancillary)
+    key = (lib.SOL_SOCKET, lib.SCM_CREDENTIALS)
+    own = control._decoders[key]
+
+    def received() -> Any:
+        one.send(b"x")
+        result = two.recv_ancillary(*arguments)
+        assert result.messages is ancillary.messages()
+        (message,) = result.messages
+        return message
+
+    try:
+        plain = [received() for _ in range(3)]
+        register_decoder(*key, len)
+        assert received() == ffi.sizeof("struct ucred")
+        unregister_decoder(*key)
+        assert type(received()) is UnknownControlMessage
+    finally:
+        register_decoder(*key, own)
+    mine = ScmCredentials(os.getpid(), os.getuid(), os.getgid())
+    assert [*plain, received()] == [mine] * 4
+
+
+def test_every_kind_of_message_after_every_other(pair: tuple[Any, Any]) -> None:
+    """What one message brought, or lost, does not show in the next one, whichever way each was received."""
+    one, two = pair
+    ancillary = SocketAncillary(lib.CMSG_SPACE(4))
+    arguments = by_size(ancillary)
+
+    def send(count: int) -> None:
+        if count:
+            one.send_fds(b"data", [0] * count)
+        else:
+            one.send(b"data")
+
+    for counts in itertools.product((0, 1, 40), repeat=3):
+        for count in counts:
+            send(count)
+            with two.recv_ancillary(*arguments) as result:
+                assert (result.data, result.nbytes, result.full_size, result.truncated) == (b"data", 4, 4, False)
+                assert result.addr == UnixSocketAddr.unnamed()
+                assert ancillary.truncated is result.ancillary_truncated is (count == 40)
+                assert bool(len(ancillary)) is bool(result.messages) is bool(count)
+                assert result.flags & ~lib.MSG_EOR == (lib.MSG_CTRUNC if count == 40 else 0)
+
+
+def test_ancillary_that_another_thread_fills_meanwhile(pair: tuple[Any, Any]) -> None:
+    """What another thread adds while a receive waits is gone when the message comes."""
+    one, two = pair
+    ancillary = SocketAncillary(128)
+    arguments = by_size(ancillary)
+    for _ in range(3):
+        with support.in_thread(two.recv_ancillary, *arguments) as received:
+            support.until(lambda: lib.uds_handle_users(two._handle) == 1)
+            assert ancillary.add(12345, 1, b"mine")
+            one.send(b"x")
+        assert received[0].messages == ancillary.messages() == ()
+        assert ancillary.is_empty
+
+
+def test_room_of_one_ancillary_is_not_the_next_ones(pair: tuple[Any, Any]) -> None:
+    """A receive into a small ancillary leaves all the room to the next recv_fds, and to a larger ancillary."""
+    one, two = pair
+    small, large = by_size(SocketAncillary(0)), by_size(SocketAncillary(128))
+    most = 253
+    for _ in range(2):
+        for arguments, count in ((small, 0), (large, 1)):
+            for _ in range(2):
+                one.send_fds(b"x", [0])
+                with two.recv_ancillary(*arguments) as result:
+                    assert sum(len(message.fds) for message in result.messages) == count
+                one.send_fds(b"x", [0])
+                with two.recv_fds(arguments[0], most)[-1] as fds:
+                    assert len(fds) == 1

@@ -13,7 +13,16 @@ from __future__ import annotations
 
 from ._lib import ffi, lib
 from .capabilities import require
-from .control import RIGHTS, UnknownControlMessage, decode, decode_one, encode_credentials, items
+from .control import (
+    RIGHTS,
+    UnknownControlMessage,
+    credentials_of,
+    decode,
+    decode_one,
+    encode_credentials,
+    items,
+    replaced,
+)
 from .credentials import Credentials
 from .fds import Borrowed, OwnedFds
 from .message import Ancillary
@@ -73,7 +82,7 @@ class SocketAncillary(Ancillary):
     ``with_room_for`` counts them.
     """
 
-    __slots__ = ("_control", "_capacity", "_length", "_truncated", "_rights", "_borrowed", "_received")
+    __slots__ = ("_control", "_capacity", "_length", "_truncated", "_rights", "_borrowed", "_received", "_wants")
 
     _control: CData
     _capacity: int
@@ -82,7 +91,10 @@ class SocketAncillary(Ancillary):
     _rights: int
     # Keeps the objects alive whose numbers were added.
     _borrowed: list[Borrowed]
-    _received: Messages | None
+    # What the last receive brought: without descriptors nobody need know whether it was read.
+    _received: Messages | tuple[Any, ...] | None
+    # Stands for this capacity, in receivers that are set for it.
+    _wants: object
 
     def __init__(self, capacity: int) -> None:
         """Make an empty buffer.
@@ -102,6 +114,7 @@ class SocketAncillary(Ancillary):
         self._rights = 0
         self._borrowed = []
         self._received = None
+        self._wants = object()
 
     @classmethod
     def with_room_for(cls, *, fds: int = 0, credentials: bool = False) -> Self:
@@ -247,8 +260,9 @@ class SocketAncillary(Ancillary):
         Returns:
             tuple of ScmRights, ScmCredentials, what registered decoders made, and UnknownControlMessage.
         """
-        if self._received is not None:
-            return self._received.read()
+        received = self._received
+        if received is not None:
+            return received if isinstance(received, tuple) else received.read()
         return tuple(
             UnknownControlMessage(level, type, data) if (level, type) == RIGHTS else decode_one(level, type, data)
             for level, type, data in items(self._control, self._length)
@@ -262,8 +276,17 @@ class SocketAncillary(Ancillary):
 
     def _drop_received(self) -> None:
         received, self._received = self._received, None
-        if received is not None:
+        if isinstance(received, Messages):
             received.close_unread()
+
+    def _take_alone(self, length: int, pid: int, uid: int, gid: int, alone: int) -> tuple[Any, ...] | None:
+        """Take over a receive that brought nothing, or credentials alone, which C has read; None if that is no way."""
+        if replaced or self._length:
+            # A user's decoder is to read them; or another thread has used it since this receive began.
+            return None
+        messages = self._received = (credentials_of(pid, uid, gid),) if alone else ()
+        self._length = length
+        return messages
 
     def _take(
         self,

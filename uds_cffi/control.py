@@ -45,20 +45,44 @@ class ScmCredentials(Value):
         gid: its real group id, or the one that it claimed (int); 65534 likewise.
     """
 
-    __slots__ = ("pid", "uid", "gid")
+    # One slot is filled in a third of the time of three.
+    __slots__ = ("_row",)
+    _names = ("pid", "uid", "gid")
 
-    pid: int | None
-    uid: int
-    gid: int
+    _row: tuple[int | None, int, int]
 
     def __init__(self, pid: int | None, uid: int, gid: int) -> None:
-        _set_pid(self, pid)
-        _set_uid(self, uid)
-        _set_gid(self, gid)
+        _set_row(self, (pid, uid, gid))
+
+    def _fields(self) -> tuple[int | None, int, int]:
+        return self._row
+
+    @property
+    def pid(self) -> int | None:
+        """The sender's process id."""
+        return self._row[0]
+
+    @property
+    def uid(self) -> int:
+        """Its user id."""
+        return self._row[1]
+
+    @property
+    def gid(self) -> int:
+        """Its group id."""
+        return self._row[2]
 
 
 # The shortest way round __setattr__, which refuses.
-_set_pid, _set_uid, _set_gid = (vars(ScmCredentials)[name].__set__ for name in ScmCredentials.__slots__)
+_set_row = vars(ScmCredentials)["_row"].__set__
+_new = object.__new__
+
+
+def credentials_of(pid: int, uid: int, gid: int) -> ScmCredentials:
+    """Make a value of the kernel's numbers."""
+    value = _new(ScmCredentials)
+    _set_row(value, (pid or None, uid, gid))
+    return value
 
 
 class UnknownControlMessage(Value):
@@ -92,7 +116,7 @@ def _decode_credentials(data: bytes) -> ScmCredentials:
         # The kernel cuts the struct when the control buffer ends in it.
         raise ValueError(f"credentials of {len(data)} bytes")
     ucred = ffi.from_buffer(_UCREDS, data)[0]
-    return ScmCredentials(ucred.pid or None, ucred.uid, ucred.gid)
+    return credentials_of(ucred.pid, ucred.uid, ucred.gid)
 
 
 def encode_credentials(credentials: Credentials) -> bytes:
@@ -104,13 +128,27 @@ def encode_credentials(credentials: Credentials) -> bytes:
 _decoders: dict[tuple[int, int], Callable[[bytes], Any]] = {}
 if lib.UDS_HAS_CREDENTIALS:
     _decoders[_CREDENTIALS] = _decode_credentials
+# The kinds that C reads for the library, while a user decodes them otherwise.
+replaced: set[tuple[int, int]] = set()
+
+
+def _set_decoder(key: tuple[int, int], decoder: Callable[[bytes], Any] | None) -> None:
+    if decoder is None:
+        del _decoders[key]
+    else:
+        _decoders[key] = decoder
+    if key == _CREDENTIALS and decoder is not _decode_credentials:
+        replaced.add(key)
+    else:
+        replaced.discard(key)
 
 
 def register_decoder(level: int, type: int, decoder: Callable[[bytes], Any]) -> None:
     """Decode control messages of this level and type (ints) with ``decoder(data: bytes)``.
 
     What the decoder returns stands in ``messages()``; when it raises an Exception, an UnknownControlMessage does.  It
-    replaces an earlier decoder.  Descriptors are decoded by the library itself.
+    replaces an earlier decoder, for messages that are received from now on: each is decoded by the receive that brings
+    it.  Descriptors are decoded by the library itself.
 
     Raises:
         TypeError: the decoder is not callable, or level or type is not an int.
@@ -123,7 +161,7 @@ def register_decoder(level: int, type: int, decoder: Callable[[bytes], Any]) -> 
             raise TypeError(f"a level and a type are ints, not {value!r}")
     if (level, type) == RIGHTS:
         raise ValueError("SCM_RIGHTS carries descriptors, which the library itself must own")
-    _decoders[level, type] = decoder
+    _set_decoder((level, type), decoder)
 
 
 def unregister_decoder(level: int, type: int) -> None:
@@ -132,7 +170,7 @@ def unregister_decoder(level: int, type: int) -> None:
     Raises:
         KeyError: there is none for this level and type.
     """
-    del _decoders[level, type]
+    _set_decoder((level, type), None)
 
 
 def items(control: CData, length: int) -> list[tuple[int, int, bytes]]:

@@ -36,6 +36,11 @@ class Received(Closing):
 
     __slots__ = ("nbytes", "data", "truncated", "full_size", "flags", "addr", "ancillary_truncated", "_messages")
 
+    nbytes: int
+    data: bytes | None
+    full_size: int | None
+    _messages: Messages | tuple[Any, ...]
+
     def __init__(
         self,
         nbytes: int,
@@ -44,7 +49,7 @@ class Received(Closing):
         full_size: int | None,
         flags: int,
         addr: UnixSocketAddr,
-        messages: Messages,
+        messages: Messages | tuple[Any, ...],
         ancillary_truncated: bool,
     ) -> None:
         self.nbytes = nbytes
@@ -62,11 +67,15 @@ class Received(Closing):
 
         Once they were read here or there, their descriptors belong to the caller.
         """
-        return self._messages.read()
+        messages = self._messages
+        # A plain tuple has no descriptors, so that nobody need know whether it was read.
+        return messages if isinstance(messages, tuple) else messages.read()
 
     def close(self) -> None:
         """Close every descriptor that was not taken out."""
-        self._messages.close()
+        messages = self._messages
+        if not isinstance(messages, tuple):
+            messages.close()
 
     def __repr__(self) -> str:
         names = ("nbytes", "data", "truncated", "full_size", "flags", "addr", "ancillary_truncated")

@@ -20,9 +20,10 @@ from .calls import (
     SIZE_MASK,
     TRUNC_LENGTH,
     receive_fds,
+    receive_packed,
 )
 from .flags import RECV_MESSAGE, check_flags
-from .message import Incoming, check_ancillary
+from .message import Ancillary, Incoming, check_ancillary
 from .received import AncillaryTruncated, Received
 from .receiver import (
     SMALL_SIZE,
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
 
     from .ancillary import SocketAncillary
     from .fds import OwnedFds
+
+
+_new = object.__new__
+_UNNAMED = UnixSocketAddr.unnamed()
 
 
 class Receiving(Sending):
@@ -154,23 +159,72 @@ class Receiving(Sending):
             TypeError, ValueError: bad arguments; the kernel was not asked.
             OSError: BlockingIOError, TimeoutError, ConnectionResetError, ...
         """
+        if flags == 0 and isinstance(ancillary, Ancillary):
+            try:
+                receiver = take_small()
+            except IndexError:
+                receiver = Receiver(0)
+            # The objects of the last call were of the right types and values.
+            if (
+                receiver.token is self._token
+                and receiver.size is size_or_buffers
+                and receiver.wants is ancillary._wants
+                and receiver.capacity <= SMALL_SIZE
+            ):
+                return self._recv_again(receiver, ancillary, size_or_buffers)
+            return_receiver(receiver)
         flags = check_flags(flags, RECV_MESSAGE)
         check_ancillary(ancillary)
-        wanted, capacity = self._recv_flags | flags, ancillary.capacity
+        token = None if flags else self._token
+        wanted, capacity, wants = self._recv_flags | flags, ancillary.capacity, ancillary._wants
         if isinstance(size_or_buffers, int):
-            receiver = preset(self._handle, size_or_buffers, wanted, SCM_MAX_FD, None, capacity)
+            receiver = preset(self._handle, size_or_buffers, wanted, SCM_MAX_FD, token, capacity, wants)
             return self._receive_all(receiver, ancillary, flags, size_or_buffers, True)
         with Incoming(size_or_buffers) as into:
-            receiver = preset(self._handle, 0, wanted, SCM_MAX_FD, None, capacity)
+            receiver = preset(self._handle, 0, wanted, SCM_MAX_FD, None, capacity, wants)
             receiver.scatter(into)
             return self._receive_all(receiver, ancillary, flags, into.size, False)
+
+    def _recv_again(self, receiver: Receiver, ancillary: SocketAncillary, size: Any) -> Received:
+        """Receive as the last call did; the short way ends here when the message is whole and has no descriptors."""
+        if type(ancillary._received) is tuple and not ancillary._borrowed:
+            # What clear() does, when there is nothing to close.
+            ancillary._received = None
+            ancillary._length = ancillary._rights = 0
+            ancillary._truncated = False
+        else:
+            ancillary.clear()
+        if receiver.fds is None:
+            receiver.own()
+        result = receive_packed(receiver.c)
+        if result <= 0 or result >= ONE_FD:
+            return self._deliver(receiver, ancillary, 0, size, True, result)
+        full_size, flags, addr_length, length, count, alone, pid, uid, gid = read_facts(receiver.facts)
+        messages = ancillary._take_alone(length, pid, uid, gid, alone) if count == alone else None
+        if messages is None:
+            return self._deliver(receiver, ancillary, 0, size, True, result)
+        received = _new(Received)
+        received.nbytes = result
+        received.data = receiver.view[:result]
+        received.truncated = received.ancillary_truncated = False
+        received.full_size = full_size
+        received.flags = flags
+        received.addr = receiver.sender() if addr_length else _UNNAMED
+        received._messages = messages
+        give_small(receiver)
+        return received
 
     def _receive_all(
         self, receiver: Receiver, ancillary: SocketAncillary, flags: int, size: int, wants_data: bool
     ) -> Received:
         # What it held before is gone, also when nothing comes.
         ancillary.clear()
-        result = receiver.receive()
+        return self._deliver(receiver, ancillary, flags, size, wants_data, receiver.receive())
+
+    def _deliver(
+        self, receiver: Receiver, ancillary: SocketAncillary, flags: int, size: int, wants_data: bool, result: int
+    ) -> Received:
+        """Bring a receive of everything to its end, and hand out what came."""
         if result < 0:
             result = self._receive_message(receiver, receiver.receive, flags, result)
         fds = receiver.take_fds(result) if result >= ONE_FD else None
@@ -195,7 +249,7 @@ class Receiving(Sending):
             truncated,
             None if truncated and not TRUNC_LENGTH else full_size,
             message_flags,
-            receiver.sender() if addr_length else UnixSocketAddr.unnamed(),
+            receiver.sender() if addr_length else _UNNAMED,
             messages,
             cut,
         )

@@ -1,7 +1,7 @@
 """Small bases: immutable values, compared by type and content, and things that one closes.
 
-Rule: a value names its fields once, in ``__slots__``.  ``dataclasses`` would do the same, but importing it costs more
-than importing the rest of this library.
+Rule: a value names its fields once, in ``__slots__``, or in ``_names`` when it is made on a hot path.  ``dataclasses``
+would do the same, but importing it costs more than importing the rest of this library.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ class Value:
     """Base of the frozen value types: equality, hash and repr by the fields in ``__slots__``."""
 
     __slots__: tuple[str, ...] = ()
+    # Those of its fields, where they are not the slots.
+    _names: tuple[str, ...] | None = None
 
     def _set(self, **fields: Any) -> None:
         for name, value in fields.items():
@@ -41,7 +43,8 @@ class Value:
         return hash((type(self), self._fields()))
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        names = self._names or self.__slots__
+        fields = ", ".join(f"{name}={value!r}" for name, value in zip(names, self._fields()))
         return f"{type(self).__name__}({fields})"
 
     def __reduce__(self) -> tuple[Any, ...]:
