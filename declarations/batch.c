@@ -38,6 +38,7 @@ struct uds_batch {
     int connection;      /* whether length 0 can be the end */
     int whole;           /* whether control messages and names are wanted; otherwise the kernel discards them */
     int credentials;     /* whether the senders' credentials are wanted */
+    unsigned int *starts;  /* room for count: where each packet begins */
     unsigned int *lengths; /* room for count: how many bytes of each packet there are */
     struct uds_batch_packet *packets; /* room for count */
     struct uds_fds *fds; /* where descriptors go, or NULL: they are closed */
@@ -215,6 +216,7 @@ UDS_FUNCTION int uds_handle_receive_batch(struct uds_handle *handle, struct uds_
         batch->plain &= !packet->truncated;
         if (packet->truncated)
             length = (ssize_t)batch->size;
+        batch->starts[taken] = (unsigned int)batch->used;
         batch->used += (size_t)length;
         names = packet->name;
         if (taken == 0)

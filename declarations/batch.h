@@ -27,6 +27,7 @@ struct uds_batch {
     int connection;
     int whole;
     int credentials;
+    unsigned int *starts;
     unsigned int *lengths;
     struct uds_batch_packet *packets;
     struct uds_fds *fds;

@@ -156,8 +156,8 @@ def test_both_ways_of_cutting_are_the_same(name, lengths):
     """A block of memory is cut into the same messages by either way, on every interpreter."""
     data = os.urandom(10 + sum(lengths))
     sizes = uds_cffi.ffi.new("uint32_t[]", lengths)
-    packed = uds_cffi.ffi.buffer(sizes)
-    got = getattr(cut, name)(data, 10, len(data), len(lengths), sizes, packed)
+    starts = uds_cffi.ffi.new("uint32_t[]", [10 + sum(lengths[:place]) for place in range(len(lengths))])
+    got = getattr(cut, name)(data, 10, len(data), len(lengths), cut.Places(starts, sizes))
 
     assert b"".join(got) == data[10:]
     assert [len(message) for message in got] == lengths

@@ -44,11 +44,11 @@ class Memory:
         self.c = c = ffi.new("struct uds_batch *")
         room = count * size if room is None else room
         self.data = ffi.new("char[]", max(room, 1))
-        self.lengths = ffi.new("unsigned int[]", count)
+        self.starts, self.lengths = ffi.new("unsigned int[]", count), ffi.new("unsigned int[]", count)
         self.packets = ffi.new("struct uds_batch_packet[]", count)
         self.names = ffi.new("unsigned char[]", count * ffi.sizeof("struct uds_name"))
         self.fds = ffi.new("struct uds_fds *")
-        c.data, c.lengths, c.packets = self.data, self.lengths, self.packets
+        c.data, c.starts, c.lengths, c.packets = self.data, self.starts, self.lengths, self.packets
         c.room, c.size, c.count = room, size, count
 
     def receive(self, handle):

@@ -17,7 +17,7 @@ from .address import UnixSocketAddr
 from .calls import NULL, readable
 from .capabilities import require
 from .credentials import Credentials
-from .cut import KEPT, cut, keep, lengths_of, splitter
+from .cut import KEPT, Places, cut, keep, lengths_of, splitter
 from .fds import Borrowed, OwnedFds
 from .message import check_list
 from .naming import new_name
@@ -62,7 +62,7 @@ class IncomingBatch:
 
     __slots__ = (
         *("c", "kept", "view", "handle", "count", "size", "_preset", "_fds", "_room", "_count"),
-        *("_memory", "_lengths", "_packed", "_packets", "_names"),
+        *("_memory", "_lengths", "_places", "_packets", "_names"),
     )
 
     # How many bytes it keeps.
@@ -76,7 +76,7 @@ class IncomingBatch:
     _memory: CData | None
     view: Any
     _lengths: CData
-    _packed: Any
+    _places: Places
     _packets: CData
     _names: CData | None
 
@@ -88,7 +88,7 @@ class IncomingBatch:
         self._fds = None
         # How much there is of each kind of memory.
         self.kept = self._room = self._count = 0
-        self._memory = self.view = self._lengths = self._packed = self._packets = self._names = None
+        self._memory = self.view = self._lengths = self._packets = self._names = None
 
     def prepare(self, handle: CData, preset: tuple[int, int, int, bool, int, bool, bool]) -> None:
         """Receive from this socket in this way the next time.
@@ -134,15 +134,15 @@ class IncomingBatch:
             self.c.data = self._memory
         if count > self._count:
             self._count = 1 << (count - 1).bit_length()
-            self._lengths = ffi.new(_LENGTHS, self._count)
-            self._packed = ffi.buffer(self._lengths)
+            starts, self._lengths = ffi.new(_LENGTHS, self._count), ffi.new(_LENGTHS, self._count)
+            self._places = Places(starts, self._lengths)
             self._packets = ffi.new(_PACKETS, self._count)
-            self.c.lengths, self.c.packets = self._lengths, self._packets
+            self.c.starts, self.c.lengths, self.c.packets = starts, self._lengths, self._packets
             self._names = None
         if addresses and self._names is None:
             self._names = ffi.new(_NAMES, self._count * _NAME_SIZE)
         names = self._count * _NAME_SIZE if self._names is not None else 0
-        self.kept = self._room + self._count * (_PACKET_SIZE + ffi.sizeof("int")) + names
+        self.kept = self._room + self._count * (_PACKET_SIZE + 2 * ffi.sizeof("int")) + names
 
     def data(self, result: int) -> list[bytes]:
         """Return the bytes of the packets of the last receive."""
@@ -156,7 +156,7 @@ class IncomingBatch:
                 begin += length
             return data
         if result == count:
-            return cut(view, 0, self.c.used, count, self._lengths, self._packed)
+            return cut(view, 0, self.c.used, count, self._places)
         # Packets of one length are common, and this is the fastest way there is.
         return keep(splitters, result, splitter(count, (result >> EACH) - 1, 0))(view)
 

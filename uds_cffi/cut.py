@@ -11,7 +11,7 @@ import sys
 from io import BytesIO
 from struct import Struct
 
-from ._lib import lib
+from ._lib import ffi, lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,18 +48,27 @@ def lengths_of(count: int, code: str = "=I") -> Struct:
     return known
 
 
-def cut_by_reading(view: Any, first: int, last: int, count: int, lengths: CData, packed: Any) -> list[bytes]:
-    """Cut messages that lie one behind the other by one loop in C, which reads them like a file.
+class Places:
+    """Where C writes where messages begin and how long they are: two arrays, and a view of the second."""
 
-    Their lengths are an array of C, and ``packed`` a view of that.
-    """
-    return list(map(BytesIO(view[first:last]).read, lengths_of(count).unpack_from(packed)))
+    __slots__ = ("starts", "lengths", "packed")
+
+    def __init__(self, starts: CData, lengths: CData) -> None:
+        self.starts = starts
+        self.lengths = lengths
+        self.packed = ffi.buffer(lengths)
 
 
-def cut_by_index(view: Any, first: int, last: int, count: int, lengths: CData, packed: Any) -> list[bytes]:
-    """Cut the same messages by a loop over the lengths."""
-    begin = first
-    return [view[begin : (begin := begin + lengths[place])] for place in range(count)]
+def cut_by_reading(view: Any, first: int, last: int, count: int, places: Places) -> list[bytes]:
+    """Cut messages that lie one behind the other by one loop in C, which reads them like a file."""
+    return list(map(BytesIO(view[first:last]).read, lengths_of(count).unpack_from(places.packed)))
+
+
+def cut_by_index(view: Any, first: int, last: int, count: int, places: Places) -> list[bytes]:
+    """Cut the same messages by a loop over their places."""
+    starts, lengths = places.starts, places.lengths
+    # A sum that goes on from one to the next costs more here than an array.
+    return [view[starts[place] : starts[place] + lengths[place]] for place in range(count)]
 
 
 def splitter_by_struct(count: int, each: int, gap: int) -> Callable[[Any], list[bytes]]:

@@ -23,6 +23,7 @@ from .frames import (
     LOST,
     PART,
     SHAPE,
+    TWO,
     FrameReader,
     busy,
     receive_all,
@@ -164,10 +165,14 @@ class FramedStream(FrameSending):
         if reader is None or flags != 0 or reader.token is not self._stream._token:
             reader = self._prepare_reader(flags)
         result = receive_all(reader.c)
-        split = splitters.get(result >> SHAPE)
-        if split is None:
+        shape = result >> SHAPE
+        split = splitters.get(shape)
+        if split is not None:
+            messages = split(reader.view)
+        elif 0 < shape < TWO:
+            messages = [reader.view[HEADER_SIZE : HEADER_SIZE + (shape & LENGTH)]]
+        else:
             return self._recv_unusual(reader, receive_all, result, flags)
-        messages = split(reader.view)
         if reader.result[0] != result:
             raise busy("receiving")
         reader.delivered[0] = result

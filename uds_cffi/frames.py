@@ -14,7 +14,7 @@ from itertools import count
 
 from ._lib import ffi, lib
 from .calls import check
-from .cut import cut, keep, lengths_of, splitter
+from .cut import Places, cut, keep, lengths_of, splitter
 from .fds import OwnedFds
 from .message import export
 
@@ -40,6 +40,8 @@ BROKEN: int = lib.UDS_FRAMES_BROKEN
 SHAPE: int = lib.UDS_FRAMES_SHAPE
 PART: int = lib.UDS_FRAMES_PART
 LENGTH: int = (1 << PART) - 1
+# The least shape of two messages.
+TWO: int = 2 << PART
 
 # How messages of one length are cut, by the shape of their result.
 splitters: dict[int, Callable[[Any], list[bytes]]] = {}
@@ -62,7 +64,7 @@ class FrameReader:
 
     __slots__ = (
         *("c", "token", "view", "result", "delivered", "given"),
-        *("_handle", "_kept", "_numbers", "_owners", "_lengths", "_packed"),
+        *("_handle", "_kept", "_numbers", "_owners", "_places"),
     )
 
     # The stream's, when it is preset with the stream's own flags.
@@ -94,8 +96,7 @@ class FrameReader:
         self.given = {}
         self.token = None
         self.result, self.delivered = ffi.addressof(c, "result"), ffi.addressof(c, "delivered")
-        self._lengths = c.lengths
-        self._packed = ffi.buffer(self._lengths)
+        self._places = Places(c.starts, c.lengths)
 
     def attempt(self, receive: Callable[[CData], int], result: int | None = None) -> int:
         """Receive, unless it was done, and return the number of a result, 0 at the end of the connection, or -errno."""
@@ -127,17 +128,13 @@ class FrameReader:
     def messages(self, result: int) -> list[bytes]:
         """Return the messages of a result (list of bytes)."""
         shape = result >> SHAPE
+        if 0 < shape < TWO:
+            # Those are cheap to cut, and of more lengths than can be kept.
+            return [self.view[HEADER_SIZE : HEADER_SIZE + (shape & LENGTH)]]
         if shape:
-            count = shape >> PART
-            # Those are cheap to cut, and of more lengths than are kept.
-            if count == 1:
-                return [self.view[HEADER_SIZE : HEADER_SIZE + (shape & LENGTH)]]
-            return keep(splitters, shape, splitter(count, shape & LENGTH, HEADER_SIZE))(self.view)
+            return keep(splitters, shape, splitter(shape >> PART, shape & LENGTH, HEADER_SIZE))(self.view)
         c = self.c
-        view = self._memory()
-        if c.count == 1:
-            return [view[c.first : c.last]]
-        return cut(view, c.first, c.last, c.count, self._lengths, self._packed)
+        return cut(self._memory(), c.first, c.last, c.count, self._places)
 
     def one(self, result: int) -> list[bytes]:
         """Return the one message of a result (list of bytes)."""
