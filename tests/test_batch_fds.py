@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import resource
 import tempfile
@@ -18,14 +19,17 @@ import pytest
 import support
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_signals_every_step import is_interrupted
 
 from uds_cffi import (
+    MSG_DONTWAIT,
     Credentials,
     FeatureUnavailable,
     OwnedFd,
     ScmCredentials,
     UnixDatagram,
     UnixSocketAddr,
+    batchmemory,
     lib,
 )
 
@@ -55,6 +59,26 @@ def test_each_packet_has_its_descriptors(packet_pair: tuple[Any, Any], files: li
     assert [packet.fds.numbers() for packet in batch[3:]] == [[-1], [-1]]
     with taken:
         assert os.path.sameopenfile(taken.fileno(), first)
+
+
+def test_memory_has_no_other_owner_than_c_knows(packet_pair: tuple[Any, Any], number: int) -> None:
+    """Interrupted at any step while it gets a new owner, the memory gets one before the next receive."""
+    one, two = packet_pair
+    for step in itertools.count(1):
+        incoming = batchmemory.IncomingBatch()
+        preset = (1, 8, MSG_DONTWAIT, False, 1, False, False)
+        incoming.prepare(two._handle, preset)
+        interrupted = is_interrupted(incoming._own, step)
+        incoming.prepare(two._handle, preset)
+        one.send_batch([b"x"], fds=[[number]])
+        assert batchmemory.receive_batch(incoming.c) & batchmemory.TAKEN == 1
+        fds = incoming.take_fds()
+        assert fds is not None
+        assert passing.same(fds, [number])
+        fds.close()
+        if not interrupted:
+            break
+    assert step > 5
 
 
 def test_closing_a_batch_twice_is_once(packet_pair: tuple[Any, Any], number: int) -> None:

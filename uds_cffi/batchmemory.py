@@ -123,8 +123,13 @@ class IncomingBatch:
         c.fds = self._fds._slots if max_fds and self._fds is not None else NULL
 
     def _own(self) -> None:
-        self._fds = OwnedFds._with_slots()
-        self.c.fds = self._fds._slots
+        # Interrupted on the way it is preset for nothing, and has no owner of which C does not know.
+        self.count, preset, self._preset = None, self._preset, ()
+        self._fds = None
+        fds = OwnedFds._with_slots()
+        self.c.fds = fds._slots
+        self._fds = fds
+        self._preset = preset
 
     def _reserve(self, room: int, count: int, addresses: bool) -> None:
         if self._memory is None or room > self._room:
@@ -148,7 +153,7 @@ class IncomingBatch:
         """Return the bytes of the packets of the last receive."""
         view = self.view
         count = result & TAKEN
-        if count < _FEW and (result == count or len(splitters) >= KEPT // 2):
+        if count < _FEW and (count == 1 or result == count or len(splitters) >= KEPT // 2):
             data = []
             begin = 0
             for length in _unpack(self._lengths, count):
