@@ -6,6 +6,7 @@ Rule: whatever ends a call, no message is lost, none comes twice, and the two en
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import struct
@@ -17,7 +18,7 @@ import pytest
 import support
 from blocked import Interruption, Ticks
 
-from uds_cffi import MSG_DONTWAIT, FramedStream, IncompleteReadError, UnixStream
+from uds_cffi import MSG_DONTWAIT, SHUT_WR, FramedStream, IncompleteReadError, UnixStream
 
 LARGE = 2**21
 
@@ -59,6 +60,52 @@ def test_timeout_in_the_middle_of_a_message(framed, name):
         one.stream.send(data[end : end + 1])
 
     assert two.recv_message() == b"message"
+
+
+@pytest.mark.parametrize("timeout", [None, 30])
+def test_try_does_not_wait(framed, timeout):
+    """Without a whole message the answer is None, whatever the timeout is, and [] at the end."""
+    one, two = framed
+    two.stream.set_read_timeout(timeout)
+    assert two.try_recv_messages() is None
+    one.stream.sendall(wire(b"first", b"") + wire(b"large" * 20000)[:-1])
+    assert two.try_recv_messages() == [b"first", b""]
+    assert two.try_recv_messages() is None
+    one.stream.sendall(b"e" + wire(b"x"))
+    assert two.try_recv_messages() == [b"large" * 20000]
+    assert two.try_recv_messages() == [b"x"]
+    # The next call waits again.
+    with support.in_thread(two.recv_messages) as got:
+        support.until(lambda: blocked.running(two.stream) == 1 or timeout is not None)
+        one.send_message(b"next")
+    assert got == [[b"next"]]
+    one.stream.shutdown(SHUT_WR)
+    assert two.try_recv_messages() == []
+
+
+def test_try_says_what_is_wrong(framed):
+    """An end within a message, and a closed stream, are no reason to try again."""
+    one, two = framed
+    one.stream.sendall(b"\0\0\0\5ab")
+    assert two.try_recv_messages() is None
+    one.close()
+    with pytest.raises(IncompleteReadError) as caught:
+        two.try_recv_messages()
+    assert (caught.value.partial, caught.value.expected) == (b"ab", 5)
+    two.close()
+    with support.raises_errno(errno.EBADF):
+        two.try_recv_messages()
+
+
+def test_try_brings_descriptors(stream, number):
+    """With max_fds it returns what recv_messages() does."""
+    one, two = stream
+    with FramedStream(one) as sender, FramedStream(two, max_fds=1) as receiver:
+        assert receiver.try_recv_messages() is None
+        sender.send_message(b"x", [number])
+        (message,) = receiver.try_recv_messages()
+        assert (message.data, len(message.fds)) == (b"x", 1)
+        message.fds.close()
 
 
 def test_timeout_is_the_total(framed):

@@ -35,6 +35,7 @@ from .owner import refuse_copy
 from .received import AncillaryTruncated
 from .receiver import check_max_fds
 from .stream import UnixStream
+from .waiting import try_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -177,6 +178,15 @@ class FramedStream(FrameSending):
             raise busy("receiving")
         reader.delivered[0] = result
         return messages
+
+    def try_recv_messages(self) -> list[Any] | None:
+        """Receive all messages that are there, as ``recv_messages()`` does, or return None when there are none yet.
+
+        It never waits, whatever the timeout is.  [] is the end of the connection.
+        """
+        reader = self._prepare_reader(MSG_DONTWAIT)
+        result = try_once(lambda: reader.attempt(receive_all))
+        return None if result is None else self._recv_unusual(reader, receive_all, result, MSG_DONTWAIT)
 
     def recv_message(self, flags: int = 0) -> Any:
         """Receive the next message: bytes, or, with ``max_fds``, MessageFds; None exactly at the end of the connection.
