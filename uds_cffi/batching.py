@@ -14,6 +14,7 @@ from . import calls
 from .address import UnixSocketAddr
 from .batch import PacketBatch
 from .batchmemory import (
+    EACH,
     MAX_COUNT,
     TAKEN,
     OutgoingBatch,
@@ -206,9 +207,14 @@ class Batching(Connected):
             flags = self._prepare_batch(incoming, count, size, flags, max_fds, bool(credentials), bool(addresses))
         result = receive_batch(incoming.c)
         split = splitters.get(result)
-        if split is None or incoming.count is None:
+        if incoming.count is None:
             return self._unpack_batch(incoming, result, flags)
-        batch = PacketBatch(split(incoming.view), False, None)
+        if split is not None:
+            batch = PacketBatch(split(incoming.view), False, None)
+        elif result & TAKEN == 1 < result:
+            batch = PacketBatch([incoming.view[: (result >> EACH) - 1]], False, None)
+        else:
+            return self._unpack_batch(incoming, result, flags)
         if _pool:
             return_batch(incoming)
         else:

@@ -68,6 +68,8 @@ class IncomingBatch:
     # How many bytes it keeps.
     kept: int
     # What it is preset for when only bytes are wanted, and nothing of it outlives the receive; otherwise count is None.
+    # The handle's memory, not its descriptor, stays here after the last receive: the next one with the same socket
+    # finds all preset.  When that socket's finalizer was interrupted, the descriptor stays with it.
     handle: CData | None
     count: int | None
     size: int
