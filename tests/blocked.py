@@ -27,10 +27,6 @@ LISTENERS = {"stream": UnixListener, "seqpacket": UnixSeqpacketListener}
 MARKS: dict[str, Any] = {"stream": (), "datagram": (), "seqpacket": support.needs("seqpacket")}
 
 
-class Interruption(Exception):
-    """What a handler raises; nothing else does."""
-
-
 class Ticks:
     """A handler that counts, and does something at the third signal and at each one after it.
 

@@ -22,6 +22,7 @@ except ImportError as error:
 
 import census
 import support
+from interrupting import finalizers_may_speak  # noqa: F401 - a fixture, for those that ask for it.
 
 
 def pytest_report_header() -> str:

@@ -6,9 +6,11 @@ Rule: no message is lost, none comes twice, no descriptor leaks, and the two end
 from __future__ import annotations
 
 import pytest
-from test_signals_every_step import _finalizers_may_speak, interrupt_everywhere  # noqa: F401 - a fixture.
+from interrupting import interrupt_everywhere
 
 from uds_cffi import FramedStream, UnixStream
+
+pytestmark = pytest.mark.usefixtures("finalizers_may_speak")
 
 LARGE = 20000
 

@@ -16,7 +16,8 @@ import time
 import blocked
 import pytest
 import support
-from blocked import Interruption, Ticks
+from blocked import Ticks
+from interrupting import Interruption
 
 from uds_cffi import MSG_DONTWAIT, SHUT_WR, FramedStream, IncompleteReadError, UnixStream
 

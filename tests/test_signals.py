@@ -13,7 +13,8 @@ import time
 
 import pytest
 import support
-from blocked import KINDS, MARKS, Interruption, Ticks, blocking_calls, fill
+from blocked import KINDS, MARKS, Ticks, blocking_calls, fill
+from interrupting import Interruption
 
 import uds_cffi
 from uds_cffi import UnixDatagram, UnixStream

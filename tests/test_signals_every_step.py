@@ -1,90 +1,23 @@
-"""An exception at the steps of a call, one after the other, which is where handlers raise.
-
-Rule: after an interruption at any bytecode of the library no descriptor is lost, and the next calls work as if nothing
-had happened: what the library keeps for them is whole. A trace function raises, so that nothing is left to chance.
-"""
+"""Calls that make, receive or send descriptors, or keep something for the next call, interrupted at each step."""
 
 from __future__ import annotations
 
 import errno
-import gc
 import itertools
 import os
-import sys
-import warnings
-from pathlib import Path
 
-import census
 import pytest
 import support
-from blocked import LISTENERS, MARKS, PACKET_SENDS, RECEIVES, STREAM_SENDS, Interruption
+from blocked import LISTENERS, MARKS, PACKET_SENDS, RECEIVES, STREAM_SENDS, foreign_listener
+from interrupting import INTERRUPTIONS, Interruption, interrupt_everywhere, is_interrupted
 
 import uds_cffi
-from uds_cffi import OwnedFd, SocketAncillary, UnixListener, UnixSeqpacketConn, UnixStream
+from uds_cffi import OwnedFd, SocketAncillary, UnixDatagram, UnixListener, UnixSeqpacketConn, UnixStream
 
-LIBRARY = str(Path(uds_cffi.__file__).parent)
-# Every step would take too long in each run; the bytecode of each version of Python differs, so together they do more.
-# Set the variable to 1 after a change to what is kept between calls.
-STRIDE = int(os.environ.get("UDS_TEST_STRIDE", "19" if sys.implementation.name == "cpython" else "61"))
+# Where the library still takes an OSError of a handler for one of the kernel's.
+KINDS = (Interruption,)
 
-
-@pytest.fixture(autouse=True)
-def _finalizers_may_speak(monkeypatch):
-    monkeypatch.setattr(sys, "unraisablehook", bool)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        yield
-        gc.collect()
-
-
-def is_interrupted(call, step):
-    """Make a call with an exception at the given step of it; returns False when it has fewer steps."""
-    left = step
-
-    def trace(frame, event, _):
-        nonlocal left
-        if not frame.f_code.co_filename.startswith(LIBRARY):
-            return None
-        frame.f_trace_opcodes = True
-        frame.f_trace_lines = False
-        left -= 1
-        # What is raised in a finalizer does not come out; there is another test for that.
-        if left <= 0 and frame.f_code.co_name != "__del__":
-            raise Interruption
-        return trace
-
-    previous = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        call()
-    except Interruption:
-        return True
-    finally:
-        sys.settrace(previous)
-    return False
-
-
-def interrupt_everywhere(call, prepare, check):
-    """Interrupt a call at each of its steps; after each interruption `check` finds everything in order."""
-    prepare()
-    # Python 3.13 sees the steps of a function from the second time on.
-    assert not is_interrupted(call, sys.maxsize)
-    check()
-    gc.collect()
-    before = census.take()
-    for step in itertools.count(1, STRIDE):
-        prepare()
-        interrupted = is_interrupted(call, step)
-        check()
-        if not interrupted:
-            break
-        if step % 100 < STRIDE:
-            # PyPy would run out of descriptors.
-            gc.collect()
-    gc.collect()
-
-    assert step > STRIDE
-    assert census.differences(before) == []
+pytestmark = pytest.mark.usefixtures("finalizers_may_speak")
 
 
 def nothing():
@@ -118,12 +51,12 @@ def check_exchange(one, two):
     drain(two)
 
 
-def exchange(kind, call, prepare):
+def exchange(kind, call, prepare, kinds=INTERRUPTIONS):
     one, two = kind.pair()
     with one, two:
         one.set_read_timeout(10)
         two.set_read_timeout(10)
-        interrupt_everywhere(lambda: call(one, two), lambda: prepare(one), lambda: check_exchange(one, two))
+        interrupt_everywhere(lambda: call(one, two), lambda: prepare(one), lambda: check_exchange(one, two), kinds)
 
 
 def one_descriptor(sock):
@@ -163,6 +96,24 @@ def test_receive_a_packet(kind, name):
     exchange(kind, lambda _, two: RECEIVES["seqpacket"][name](two), one_descriptor)
 
 
+@pytest.mark.parametrize("name", ["recv_from", "recv_fds_from", "recv_into"])
+def test_receive_a_datagram(name):
+    """Receives that come with the sender's address, and into memory."""
+    exchange(UnixDatagram, lambda _, two: RECEIVES["datagram"][name](two), one_descriptor)
+
+
+def test_nothing_to_receive():
+    """Receives that find nothing, and put what they had prepared back."""
+
+    def receive(two):
+        assert two.try_recv(8) is None
+        assert two.try_recv_fds(8, 1) is None
+        with pytest.raises(BlockingIOError):
+            two.recv_batch(4, 8, uds_cffi.MSG_DONTWAIT)
+
+    exchange(UnixDatagram, lambda _, two: receive(two), lambda _: None)
+
+
 @pytest.mark.parametrize("name", ["send", "send_vectored", "sendall_fds", "send_ancillary"])
 def test_send(name):
     """Sends, which have sent all or nothing of such a short message."""
@@ -173,7 +124,21 @@ def test_send(name):
 @pytest.mark.parametrize("kind", [pytest.param(UnixSeqpacketConn, marks=MARKS["seqpacket"])])
 def test_send_packets(kind, name):
     """Batches, of which some packets may have gone; what goes beside them stays the sender's."""
-    exchange(kind, lambda one, _: PACKET_SENDS[name](one), lambda _: None)
+    exchange(kind, lambda one, _: PACKET_SENDS[name](one), lambda _: None, KINDS)
+
+
+@pytest.mark.parametrize("fds", [None, [[0]] * 9], ids=["bytes", "descriptors"])
+@pytest.mark.parametrize("kind", [pytest.param(UnixSeqpacketConn, marks=MARKS["seqpacket"])])
+def test_send_more_packets_than_there_is_room_for(kind, fds):
+    """A batch of which only the first packets go, because the queue is full."""
+
+    def send(one):
+        assert 0 < one.send_batch([b"x" * 9000] * 9, uds_cffi.MSG_DONTWAIT, fds=fds) < 9
+
+    def prepare(one):
+        one.options.send_buffer = 16384
+
+    exchange(kind, lambda one, _: send(one), prepare, KINDS)
 
 
 # --- What makes descriptors ---------------------------------------------------------------------
@@ -213,7 +178,28 @@ def test_connect_and_accept(socket_path, name):
             empty()
             make()
 
-        interrupt_everywhere(make, nothing, check)
+        interrupt_everywhere(make, nothing, check, KINDS)
+
+
+def test_try_accept_on_an_adopted_listener(socket_path):
+    """Accepting without waiting, where accept(2) itself would wait."""
+    with UnixListener.from_fd(foreign_listener("stream", socket_path, 4096).detach()) as listener:
+
+        def accept():
+            accepted = listener.try_accept()
+            if accepted is None:
+                return False
+            accepted[0].close()
+            return True
+
+        def prepare():
+            UnixStream.connect(socket_path).close()
+
+        def check():
+            while accept():
+                pass
+
+        interrupt_everywhere(accept, prepare, check, KINDS)
 
 
 def test_bind(short_dir):
@@ -260,6 +246,22 @@ def test_hand_on_to_another_owner(name):
         made.pop().close()
 
     interrupt_everywhere(lambda: HANDED_ON[name](made[-1]), prepare, check)
+
+
+def test_options():
+    """An option that is set and read, and one that is not there."""
+    one, two = UnixStream.pair()
+    with one, two:
+
+        def use():
+            one.options.peek_offset = 3
+            assert one.options.peek_offset == 3
+            with pytest.raises(AttributeError):
+                one.options.no_such = 1
+            assert "peek_offset=3" in repr(one.options)
+            assert "unnamed" in repr(one)
+
+        interrupt_everywhere(use, nothing, use, KINDS)
 
 
 @pytest.mark.parametrize("timeout", [None, 0.01])

@@ -10,31 +10,20 @@ import gc
 import os
 import signal
 import sys
-import warnings
 
 import census
 import pytest
 import support
-from blocked import LISTENERS, MARKS, Interruption, foreign_listener
+from blocked import LISTENERS, MARKS, foreign_listener
+from interrupting import Interruption
 
 from uds_cffi import OwnedFd, SocketAncillary, UnixDatagram, UnixSeqpacketConn, UnixStream
 
-pytestmark = pytest.mark.raises_anywhere
+pytestmark = [pytest.mark.raises_anywhere, pytest.mark.usefixtures("finalizers_may_speak")]
 
 INTERVAL = 0.0001
 # Times the number of tests about 10,000. What they leave is collected now and then, because PyPy waits too long.
 INTERRUPTIONS = 910
-
-
-@pytest.fixture(autouse=True)
-def _finalizers_may_speak(monkeypatch):
-    # What an interruption leaves is closed by __del__, with a ResourceWarning, and an exception that a handler raises
-    # inside a finalizer cannot go anywhere. Neither is a failure here. A hook in Python could itself be interrupted.
-    monkeypatch.setattr(sys, "unraisablehook", bool)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        yield
-        gc.collect()
 
 
 @pytest.fixture(autouse=True)

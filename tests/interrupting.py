@@ -1,0 +1,129 @@
+"""Exceptions at the steps of a call, one after the other, which is where handlers raise.
+
+Rules:
+- After an exception at any bytecode of the library no descriptor is lost, and the next calls work as if nothing had
+  happened: what the library keeps for them is whole. A trace function raises, so that nothing is left to chance.
+- What was raised comes out of the call, the same object and unchanged in type, also where it is an OSError: then it
+  must not be taken for an error of the kernel.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+import census
+import pytest
+
+import uds_cffi
+
+LIBRARY = str(Path(uds_cffi.__file__).parent)
+
+# The distance between two steps at which the same kind of exception is raised. To try every step takes a minute, on
+# PyPy several: set the variable to 1 for that after a change to what is kept between calls.
+STRIDE = int(os.environ.get("UDS_TEST_STRIDE", "10" if sys.implementation.name == "cpython" else "30"))
+
+
+class Interruption(Exception):
+    """What a handler raises; nothing else does."""
+
+
+class TimeIsUp(Interruption, TimeoutError):
+    """What a handler raises that limits a call by signal.alarm(); to the library it looks like one of its own."""
+
+
+INTERRUPTIONS = (Interruption, TimeIsUp)
+
+
+@pytest.fixture
+def finalizers_may_speak(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let finalizers close what an interruption has left, and say so.
+
+    Each one gives a ResourceWarning, and an exception that a handler raises inside a finalizer cannot go anywhere.
+    Neither is a failure of these tests. The hook is not in Python, because it could itself be interrupted.
+    """
+    monkeypatch.setattr(sys, "unraisablehook", bool)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
+
+
+def is_interrupted(call: Callable[[], object], step: int, kind: type[Interruption] = Interruption) -> bool:
+    """Make a call with an exception at the given step of it; returns False when it has fewer steps."""
+    left = step
+    raised: list[Interruption] = []
+
+    def count(frame: Any, _event: str, _argument: object) -> Any:
+        nonlocal left
+        left -= 1
+        if left <= 0 and not raised and not _finalizes(frame):
+            raised.append(kind(f"step {step}, line {frame.f_lineno} of {frame.f_code.co_filename}"))
+            raise raised[0]
+        return count
+
+    def enter(frame: Any, event: str, argument: object) -> Any:
+        if not frame.f_code.co_filename.startswith(LIBRARY):
+            return None
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        return count(frame, event, argument)
+
+    previous = sys.gettrace()
+    sys.settrace(enter)
+    try:
+        call()
+    except Interruption:
+        # Forgotten, because its traceback keeps the frames of the call.
+        raised.clear()
+        return True
+    finally:
+        sys.settrace(previous)
+    # Otherwise the loop over the steps would end here, and the rest of them would never be tried.
+    assert not raised, f"the call swallowed an exception: {raised.pop()}"
+    return False
+
+
+def _finalizes(frame: Any) -> bool:
+    """Tell whether a finalizer runs; what is raised in one does not come out, and there is another test for that."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def interrupt_everywhere(
+    call: Callable[[], object],
+    prepare: Callable[[], object],
+    check: Callable[[], object],
+    kinds: tuple[type[Interruption], ...] = INTERRUPTIONS,
+) -> None:
+    """Interrupt a call at each of its steps; after each interruption `check` finds everything in order."""
+    prepare()
+    # Python 3.13 sees the steps of a function from the second time on.
+    assert not is_interrupted(call, sys.maxsize)
+    check()
+    gc.collect()
+    before = census.take()
+    for place, kind in enumerate(kinds):
+        # Each kind at steps between those of the others.
+        for count in itertools.count():
+            prepare()
+            interrupted = is_interrupted(call, 1 + place * STRIDE // len(kinds) + count * STRIDE, kind)
+            check()
+            if not interrupted:
+                break
+            if count % 64 == 63:
+                # PyPy would run out of descriptors.
+                gc.collect()
+        assert count > 0
+    gc.collect()
+
+    assert census.differences(before) == []
