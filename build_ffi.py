@@ -40,6 +40,7 @@ CONCERNS = (
     "frames_send",
     "packet",
     "options",
+    "timed",
     "batch",
     "peer_credentials",
     "peer_groups",

@@ -100,10 +100,7 @@ def _finalizes(frame: Any) -> bool:
 
 
 def interrupt_everywhere(
-    call: Callable[[], object],
-    prepare: Callable[[], object],
-    check: Callable[[], object],
-    kinds: tuple[type[Interruption], ...] = INTERRUPTIONS,
+    call: Callable[[], object], prepare: Callable[[], object], check: Callable[[], object]
 ) -> None:
     """Interrupt a call at each of its steps; after each interruption `check` finds everything in order."""
     prepare()
@@ -112,11 +109,11 @@ def interrupt_everywhere(
     check()
     gc.collect()
     before = census.take()
-    for place, kind in enumerate(kinds):
+    for place, kind in enumerate(INTERRUPTIONS):
         # Each kind at steps between those of the others.
         for count in itertools.count():
             prepare()
-            interrupted = is_interrupted(call, 1 + place * STRIDE // len(kinds) + count * STRIDE, kind)
+            interrupted = is_interrupted(call, 1 + place * STRIDE // len(INTERRUPTIONS) + count * STRIDE, kind)
             check()
             if not interrupted:
                 break

@@ -14,7 +14,7 @@ import time
 import pytest
 import support
 from blocked import KINDS, MARKS, Ticks, blocking_calls, fill
-from interrupting import Interruption
+from interrupting import INTERRUPTIONS
 
 import uds_cffi
 from uds_cffi import UnixDatagram, UnixStream
@@ -68,11 +68,12 @@ def check_that_a_handler_ends(context, timeout):
     def refuse():
         # Once, so that it cannot be raised again out of the end of the block.
         signal.setitimer(signal.ITIMER_REAL, 0)
-        raise Interruption
+        raise kind
 
     with context as blocked:
-        with Ticks(refuse), pytest.raises(Interruption):
-            blocked.call(timeout)
+        for kind in INTERRUPTIONS:
+            with Ticks(refuse), pytest.raises(kind):
+                blocked.call(timeout)
         blocked.release()
         blocked.verify(blocked.call(timeout))
 

@@ -9,13 +9,10 @@ import os
 import pytest
 import support
 from blocked import LISTENERS, MARKS, PACKET_SENDS, RECEIVES, STREAM_SENDS, foreign_listener
-from interrupting import INTERRUPTIONS, Interruption, interrupt_everywhere, is_interrupted
+from interrupting import interrupt_everywhere, is_interrupted
 
 import uds_cffi
 from uds_cffi import OwnedFd, SocketAncillary, UnixDatagram, UnixListener, UnixSeqpacketConn, UnixStream
-
-# Where the library still takes an OSError of a handler for one of the kernel's.
-KINDS = (Interruption,)
 
 pytestmark = pytest.mark.usefixtures("finalizers_may_speak")
 
@@ -51,12 +48,12 @@ def check_exchange(one, two):
     drain(two)
 
 
-def exchange(kind, call, prepare, kinds=INTERRUPTIONS):
+def exchange(kind, call, prepare):
     one, two = kind.pair()
     with one, two:
         one.set_read_timeout(10)
         two.set_read_timeout(10)
-        interrupt_everywhere(lambda: call(one, two), lambda: prepare(one), lambda: check_exchange(one, two), kinds)
+        interrupt_everywhere(lambda: call(one, two), lambda: prepare(one), lambda: check_exchange(one, two))
 
 
 def one_descriptor(sock):
@@ -124,7 +121,7 @@ def test_send(name):
 @pytest.mark.parametrize("kind", [pytest.param(UnixSeqpacketConn, marks=MARKS["seqpacket"])])
 def test_send_packets(kind, name):
     """Batches, of which some packets may have gone; what goes beside them stays the sender's."""
-    exchange(kind, lambda one, _: PACKET_SENDS[name](one), lambda _: None, KINDS)
+    exchange(kind, lambda one, _: PACKET_SENDS[name](one), lambda _: None)
 
 
 @pytest.mark.parametrize("fds", [None, [[0]] * 9], ids=["bytes", "descriptors"])
@@ -138,7 +135,7 @@ def test_send_more_packets_than_there_is_room_for(kind, fds):
     def prepare(one):
         one.options.send_buffer = 16384
 
-    exchange(kind, lambda one, _: send(one), prepare, KINDS)
+    exchange(kind, lambda one, _: send(one), prepare)
 
 
 # --- What makes descriptors ---------------------------------------------------------------------
@@ -178,7 +175,7 @@ def test_connect_and_accept(socket_path, name):
             empty()
             make()
 
-        interrupt_everywhere(make, nothing, check, KINDS)
+        interrupt_everywhere(make, nothing, check)
 
 
 def test_try_accept_on_an_adopted_listener(socket_path):
@@ -199,7 +196,7 @@ def test_try_accept_on_an_adopted_listener(socket_path):
             while accept():
                 pass
 
-        interrupt_everywhere(accept, prepare, check, KINDS)
+        interrupt_everywhere(accept, prepare, check)
 
 
 def test_bind(short_dir):
@@ -261,7 +258,7 @@ def test_options():
             assert "peek_offset=3" in repr(one.options)
             assert "unnamed" in repr(one)
 
-        interrupt_everywhere(use, nothing, use, KINDS)
+        interrupt_everywhere(use, nothing, use)
 
 
 @pytest.mark.parametrize("timeout", [None, 0.01])

@@ -84,12 +84,11 @@ def test_wait_returns_the_events():
 
 
 def test_wait_ends_at_the_deadline():
-    """Nothing happens, and TimeoutError comes no sooner than it should."""
+    """Nothing happens, and ETIMEDOUT comes no sooner than it should."""
     one, two = UnixStream.pair()
     with one, two:
         begin = time.monotonic()
-        with pytest.raises(TimeoutError):
-            waiting.wait(one._handle, calls.POLLIN, begin + 0.05)
+        assert waiting.wait(one._handle, calls.POLLIN, begin + 0.05) == -errno.ETIMEDOUT
         assert 0.05 <= time.monotonic() - begin < 1.0
 
 
@@ -98,9 +97,9 @@ def test_wait_on_a_closed_socket():
     one, two = UnixStream.pair()
     one.close()
     two.close()
-    with pytest.raises(OSError, match="Bad file descriptor") as caught:
-        waiting.wait(one._handle, calls.POLLIN, None)
-    assert caught.value.errno == errno.EBADF
+    assert waiting.wait(one._handle, calls.POLLIN, None) == -errno.EBADF
+    assert waiting.finish(one._handle, EAGAIN, Attempts(), calls.POLLIN, None, waits=True) == -errno.EBADF
+    assert waiting.finish(one._handle, EAGAIN, Attempts(), calls.POLLIN, None) == -errno.EBADF
 
 
 class Attempts:
@@ -130,18 +129,14 @@ def test_finish_waits_and_tries_again():
         handle = one._handle
         assert waiting.finish(handle, EAGAIN, Attempts(EAGAIN, -errno.EINTR, 3), calls.POLLOUT, None) == 3
         assert waiting.finish(handle, 4, Attempts(), calls.POLLOUT, None) == 4
-        with pytest.raises(BrokenPipeError):
-            waiting.finish(handle, EAGAIN, Attempts(-errno.EPIPE), calls.POLLOUT, None)
-        with pytest.raises(BlockingIOError):
-            waiting.finish(handle, EAGAIN, Attempts(), calls.POLLOUT, None, waits=False)
+        assert waiting.finish(handle, EAGAIN, Attempts(-errno.EPIPE), calls.POLLOUT, None) == -errno.EPIPE
+        assert waiting.finish(handle, EAGAIN, Attempts(), calls.POLLOUT, None, waits=False) == EAGAIN
         kernel = {"kernel_timeout": calls.SO_SNDTIMEO}
         assert waiting.finish(handle, EAGAIN, Attempts(1), calls.POLLOUT, None, **kernel) == 1
         one.options.send_timeout = 1.0
-        with pytest.raises(TimeoutError):
-            waiting.finish(handle, EAGAIN, Attempts(), calls.POLLOUT, None, **kernel)
+        assert waiting.finish(handle, EAGAIN, Attempts(), calls.POLLOUT, None, **kernel) == -errno.ETIMEDOUT
         one.set_nonblocking(True)
-        with pytest.raises(BlockingIOError):
-            waiting.finish(handle, EAGAIN, Attempts(), calls.POLLOUT, None)
+        assert waiting.finish(handle, EAGAIN, Attempts(), calls.POLLOUT, None) == EAGAIN
         assert waiting.finish(handle, EAGAIN, Attempts(1), calls.POLLOUT, None, waits=True) == 1
 
 
@@ -152,8 +147,8 @@ def test_finish_with_an_end():
         two.close()
         attempts = Attempts(EAGAIN)
         assert waiting.finish(one._handle, EAGAIN, attempts, calls.POLLIN, None, end=0) == 0
-        with pytest.raises(OSError, match="Invalid argument"):
-            waiting.finish(one._handle, EAGAIN, Attempts(EAGAIN), calls.POLLIN, None, end=-errno.EINVAL)
+        attempts = Attempts(EAGAIN)
+        assert waiting.finish(one._handle, EAGAIN, attempts, calls.POLLIN, None, end=-errno.EINVAL) == -errno.EINVAL
         assert attempts.results == []
 
 

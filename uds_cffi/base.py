@@ -328,7 +328,12 @@ class Socket(Owner):
 
     def is_nonblocking(self) -> bool:
         """Return whether calls that would block raise BlockingIOError (bool)."""
-        return bool(check(calls.get_nonblocking(self._handle)))
+        self._check_open()
+        return self._refuses_to_wait()
+
+    def _refuses_to_wait(self) -> bool:
+        """Do the same; False when closed."""
+        return bool(calls.get_nonblocking(self._handle) > 0)
 
     def shutdown(self, how: int) -> None:
         """End one or both directions for every copy of the socket (shutdown(2)); blocked calls wake up.
@@ -388,9 +393,8 @@ class Socket(Owner):
         number = self.fileno()
         if number < 0:
             return f"<{name} closed>"
-        try:
-            local = str(self.local_addr())
-            state = self._state() + (" nonblocking" if self.is_nonblocking() else "")
-        except OSError as problem:
-            return f"<{name} fd={number} ({problem})>"
-        return f"<{name} fd={number}{'' if self._borrows is None else ' borrowed'} local={local}{state}>"
+        local = naming.local_name_or_code(self._handle)
+        if isinstance(local, int):
+            return f"<{name} fd={number} ({error(-local)})>"
+        mode = " nonblocking" if self._refuses_to_wait() else ""
+        return f"<{name} fd={number}{'' if self._borrows is None else ' borrowed'} local={local}{self._state()}{mode}>"

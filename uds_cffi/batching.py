@@ -35,7 +35,7 @@ from .errors import error
 from .flags import RECV_BATCH, SEND, check_flags
 from .message import check_list
 from .receiver import SMALL_SIZE, check_max_fds, check_size
-from .waiting import deadline_of, now, remaining
+from .waiting import deadline_of, is_over, now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -144,21 +144,18 @@ class Batching(Connected):
             return outgoing.attempt(sent, self._send_flags | flags)
 
         deadline = deadline_of(self._write_timeout)
-        try:
-            while True:
-                sent += self._write(attempt, flags, deadline, result)
-                if sent == count:
-                    return count
-                if deadline is not None:
-                    remaining(deadline)
-                result = None
-        except OSError as problem:
-            if sent:
-                # The next call meets it again.
+        while True:
+            result = self._write_code(attempt, flags, deadline, result)
+            if result < 0:
+                break
+            sent += result
+            if sent == count or is_over(deadline):
                 return sent
-            if targets is not None and problem.filename is None:
-                problem.filename = str(targets[0])
-            raise
+            result = None
+        if not sent:
+            raise error(-result, None if targets is None else targets[0])
+        # The next call meets it again.
+        return sent
 
     def recv_batch(
         self,
@@ -271,13 +268,13 @@ class Batching(Connected):
         def attempt() -> int:
             return receive_batch(incoming.c)
 
-        try:
-            if timeout is None and taken == -errno.EAGAIN and not flags & MSG_DONTWAIT:
-                # No attempt blocks in the kernel, so its own timeout is kept here.
-                microseconds = calls.get_timeout(self._handle, calls.SO_RCVTIMEO)
-                if microseconds:
-                    deadline = now() + microseconds / 1e6
-            return self._finish(taken, attempt, flags, deadline, timeout, POLLIN, kernel_timeout=0, end=0)
-        except OSError:
+        if timeout is None and taken == -errno.EAGAIN and not flags & MSG_DONTWAIT:
+            # No attempt blocks in the kernel, so its own timeout is kept here.
+            microseconds = calls.get_timeout(self._handle, calls.SO_RCVTIMEO)
+            if microseconds:
+                deadline = now() + microseconds / 1e6
+        taken = self._finish(attempt, flags, deadline, taken, timeout, POLLIN, kernel_timeout=0, end=0)
+        if taken < 0:
             return_batch(incoming)
-            raise
+            raise error(-taken)
+        return taken

@@ -83,6 +83,9 @@ wait = lib.uds_handle_wait
 get_nonblocking = lib.uds_handle_get_nonblocking
 set_nonblocking = lib.uds_handle_set_nonblocking
 set_timeout = lib.uds_handle_set_timeout
+enter_timed = lib.uds_timed_enter
+leave_timed = lib.uds_timed_leave
+timed_calls = lib.uds_timed_calls
 unread_bytes = lib.uds_handle_unread_bytes
 mode = lib.uds_handle_mode
 fds_number = lib.uds_fds_number
@@ -108,6 +111,9 @@ HANDLE = ffi.typeof("struct uds_handle[1]")
 _FDS = ffi.typeof("struct uds_fds *")
 _INTS = ffi.typeof("int[]")
 
+# Bytes of the largest value that an option with a fixed size has: a struct timeval.
+_LARGEST_VALUE = 16
+
 # In the child of a fork the calls that other threads were making do not exist.
 os.register_at_fork(after_in_child=lib.uds_after_fork_in_child)
 
@@ -127,6 +133,16 @@ def new_handle() -> CData:
 # Stands for the handle of whatever was closed; nothing fills it.
 CLOSED = new_handle()
 lib.uds_handle_seal(CLOSED)
+
+
+def new_timed() -> CData:
+    """Make what counts the calls that need a timeout of the kernel's own."""
+    return ffi.new("struct uds_timed *")
+
+
+def new_int() -> CData:
+    """Make a C int, which is 0."""
+    return ffi.new("int *")
 
 
 def new_fds() -> CData:
@@ -212,6 +228,12 @@ def getsockopt(handle: CData, level: int, name: int, size: int) -> bytes:
     return bytes(ffi.buffer(value, min(length[0], size)))
 
 
+def has_option(handle: CData, level: int, name: int) -> bool:
+    """Whether the value of an option can be read."""
+    length = ffi.new("socklen_t *", _LARGEST_VALUE)
+    return lib.uds_handle_getsockopt(handle, level, name, ffi.new("char[]", _LARGEST_VALUE), length) == 0
+
+
 def getsockopt_int(handle: CData, level: int, name: int) -> int:
     """Return the value of an option that is a C int."""
     value = ffi.new("int *")
@@ -229,6 +251,12 @@ def setsockopt_int(handle: CData, level: int, name: int, value: int) -> None:
     """Set an option that is a C int."""
     number = ffi.new("int *", value)
     check(lib.uds_handle_setsockopt(handle, level, name, number, ffi.sizeof("int")))
+
+
+def has_timeout(handle: CData, name: int) -> bool:
+    """Whether SO_RCVTIMEO or SO_SNDTIMEO is set."""
+    value = ffi.new("int64_t *")
+    return lib.uds_handle_get_timeout(handle, name, value) == 0 and value[0] != 0
 
 
 def get_timeout(handle: CData, name: int) -> int:

@@ -16,7 +16,7 @@ from .calls import HANDLE, MSG_DONTWAIT, POLLIN, POLLOUT, allocate_handle, check
 from .errors import error
 from .options import apply_options, check_options
 from .receiver import Receiver, adapt, give_small, preset, return_receiver, take_small
-from .waiting import check_timeout, deadline_of, finish, now, remaining, try_once
+from .waiting import LONGEST_WAIT, check_timeout, deadline_of, finish, now, try_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,22 +155,24 @@ class Connected(Socket):
 
         def attempt(left: float | None = None) -> int:
             if deadline is not None:
-                microseconds = max(1, int((remaining(deadline) if left is None else left) * 1e6))
-                check(calls.set_timeout(handle, calls.SO_SNDTIMEO, microseconds))
+                if left is None:
+                    left = deadline - now()
+                    if left <= 0:
+                        return -errno.ETIMEDOUT
+                failed = calls.set_timeout(handle, calls.SO_SNDTIMEO, max(1, int(min(left, LONGEST_WAIT) * 1e6)))
+                if failed:
+                    return failed
             result = naming.connect(handle, target)
-            if result == -errno.EAGAIN and deadline is not None and now() < deadline and not nonblocking:
+            if result == -errno.EAGAIN and not nonblocking and deadline is not None and now() < deadline:
                 # The kernel's timeout is a day at most; then it is begun anew.
                 return -errno.EINTR
             return result
 
-        try:
-            if deadline is not None:
-                # The first attempt is made however short the timeout is.
-                result = attempt(max(0.0, deadline - now()))
-            assert result is not None
-            finish(handle, result, attempt, POLLOUT, deadline, kernel_timeout=calls.SO_SNDTIMEO)
-        except OSError as problem:
-            raise error(problem.errno or 0, target) from None
+        if deadline is not None:
+            # The first attempt is made however short the timeout is.
+            result = attempt(max(0.0, deadline - now()))
+        assert result is not None
+        check(finish(handle, result, attempt, POLLOUT, deadline, kernel_timeout=calls.SO_SNDTIMEO), target)
         if deadline is not None:
             check(calls.set_timeout(handle, calls.SO_SNDTIMEO, before))
 
@@ -268,11 +270,11 @@ class Connected(Socket):
 
     def _finish_receive(self, receive: Callable[[CData], int], receiver: Receiver, flags: int, count: int) -> int:
         """Bring a receive that failed at first to its end; after an error of the kernel the pool gets its receiver."""
-        try:
-            return self._read(partial(receive, receiver.c), flags, result=count)
-        except OSError:
+        count = self._read_code(partial(receive, receiver.c), flags, result=count)
+        if count < 0:
             return_receiver(receiver)
-            raise
+            raise error(-count)
+        return count
 
     def _try_receive(self, receive: Callable[[CData], int], size: int, flags: int) -> tuple[bytes, int] | None:
         """Receive what is there: the bytes, and how many the message had; None when there is nothing yet."""
@@ -304,44 +306,46 @@ class Connected(Socket):
         return data, count
 
     def _read(
-        self,
-        attempt: Callable[[], int],
-        flags: int,
-        deadline: float | None = None,
-        result: int | None = None,
+        self, attempt: Callable[[], int], flags: int, deadline: float | None = None, result: int | None = None
     ) -> int:
         """Make an attempt to receive, unless it was made, and bring it to its end."""
-        if result is None:
-            result = attempt()
-        if result >= 0:
-            return result
-        return self._finish(result, attempt, flags, deadline, self._read_timeout, POLLIN, calls.SO_RCVTIMEO, 0)
+        return check(self._read_code(attempt, flags, deadline, result))
+
+    def _read_code(
+        self, attempt: Callable[[], int], flags: int, deadline: float | None = None, result: int | None = None
+    ) -> int:
+        """Do the same, but return -errno, for callers who must know what is the kernel's and what a handler's."""
+        timeout = self._read_timeout
+        return self._finish(attempt, flags, deadline, result, timeout, POLLIN, calls.SO_RCVTIMEO, 0)
 
     def _write(
-        self,
-        attempt: Callable[[], int],
-        flags: int,
-        deadline: float | None = None,
-        result: int | None = None,
+        self, attempt: Callable[[], int], flags: int, deadline: float | None = None, result: int | None = None
     ) -> int:
         """Make an attempt to send, unless it was made, and bring it to its end."""
-        if result is None:
-            result = attempt()
-        if result >= 0:
-            return result
-        return self._finish(result, attempt, flags, deadline, self._write_timeout, POLLOUT, calls.SO_SNDTIMEO, None)
+        return check(self._write_code(attempt, flags, deadline, result))
+
+    def _write_code(
+        self, attempt: Callable[[], int], flags: int, deadline: float | None = None, result: int | None = None
+    ) -> int:
+        """Do the same, but return -errno."""
+        timeout = self._write_timeout
+        return self._finish(attempt, flags, deadline, result, timeout, POLLOUT, calls.SO_SNDTIMEO, None)
 
     def _finish(
         self,
-        result: int,
         attempt: Callable[[], int],
         flags: int,
         deadline: float | None,
+        result: int | None,
         timeout: float | None,
         events: int,
         kernel_timeout: int,
         end: int | None,
     ) -> int:
+        if result is None:
+            result = attempt()
+        if result >= 0:
+            return result
         return finish(
             self._handle,
             result,
@@ -393,7 +397,5 @@ class Connected(Socket):
         return credentials.peer_security_context(self._handle)
 
     def _state(self) -> str:
-        try:
-            return f" peer={self.peer_addr()}"
-        except OSError:
-            return " unconnected"
+        peer = naming.peer_name_or_code(self._handle)
+        return " unconnected" if isinstance(peer, int) else f" peer={peer}"

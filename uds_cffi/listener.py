@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-from _thread import RLock
 
 from . import calls, naming
 from .address import UNNAMED, UnixSocketAddr
@@ -19,7 +18,7 @@ from .base import Socket, constructor
 from .calls import POLLIN, SOMAXCONN, check
 from .errors import error
 from .naming import give_name, take_name
-from .waiting import check_timeout, deadline_of, finish, now, remaining, try_once
+from .waiting import LONGEST_WAIT, check_timeout, deadline_of, finish, is_over, now, try_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from ._lib import CData
     from .address import AddressLike
     from .connected import Connected
 
@@ -47,18 +47,6 @@ else:
             return cls
 
 
-# It can be taken again by a signal handler that accepts while this thread holds it, and in the child of a fork it is a
-# new one, because there a thread of the parent may hold the old one for ever.
-_lock = RLock()
-
-
-def _renew_lock() -> None:
-    global _lock
-    _lock = RLock()
-
-
-os.register_at_fork(after_in_child=_renew_lock)
-
 # The default of accept(timeout=...): the listener's own.
 OWN: Any = ...
 
@@ -72,8 +60,6 @@ class Listener(_Base["Connection"]):
         "_nonblocking",
         "_shut",
         "_timed",
-        "_timed_in",
-        "_kernel_timeout",
         "_connecting",
     )
 
@@ -85,17 +71,15 @@ class Listener(_Base["Connection"]):
     _nonblocking_kernel: bool
     _nonblocking: bool
     _shut: bool
-    # How many calls are waiting with the kernel's timeout, and what that was before the first of them.
-    _timed: int
-    _timed_in: int
-    _kernel_timeout: int
+    # The calls that are waiting with the kernel's timeout.
+    _timed: CData
     # Makes the socket that the next accept fills.
     _connecting: Callable[[], Connection]
 
     def _prepare(self) -> None:
         self._shut = False
         self._connecting = self._connection._empty
-        self._timed = self._timed_in = self._kernel_timeout = 0
+        self._timed = calls.new_timed()
         self._timeout = None
         self._nonblocking_kernel = self._nonblocking = False
 
@@ -165,10 +149,9 @@ class Listener(_Base["Connection"]):
         waits = limit is None and self._nonblocking_kernel and not self._nonblocking
         blocks = not waits and self._kernel_blocks()
         if not waits and (self._nonblocking if self._nonblocking_kernel else not blocks):
-            if not self._accept_waiting(conn, name, flag, blocks):
-                raise error(errno.EAGAIN)
+            check(self._accept_waiting(conn, name, flag, blocks))
         elif blocks:
-            self._accept_in_kernel(conn, name, flag, limit)
+            check(self._accept_in_kernel(conn, name, flag, limit))
         else:
             result = calls.accept(self._handle, conn._handle, name, flag)
             if result == 0:
@@ -176,7 +159,7 @@ class Listener(_Base["Connection"]):
                 return conn, UNNAMED
             if result < 0:
                 if waits and self._kernel_blocks():
-                    self._accept_in_kernel(conn, name, flag, None, result)
+                    check(self._accept_in_kernel(conn, name, flag, None, result))
                 else:
                     self._accept_polling(conn, name, flag, limit, result)
         return conn, naming.returned(name)
@@ -191,7 +174,7 @@ class Listener(_Base["Connection"]):
         def attempt() -> int:
             if self._kernel_blocks():
                 # A clone has restored the flag meanwhile: a plain accept would wait beyond the limit.
-                return 0 if self._accept_waiting(conn, name, nonblocking, True) else -errno.EAGAIN
+                return self._accept_waiting(conn, name, nonblocking, True)
             return shut(calls.accept(self._handle, conn._handle, name, nonblocking))
 
         def shut(result: int) -> int:
@@ -199,20 +182,13 @@ class Listener(_Base["Connection"]):
             return -errno.EINVAL if result == -errno.EAGAIN and self._shut else result
 
         # A listener that was shut down says "ready" for ever; an accept that blocks would say EINVAL.
-        finish(
-            self._handle,
-            shut(result),
-            attempt,
-            POLLIN,
-            deadline_of(limit),
-            waits=True,
-            end=-errno.EINVAL,
-        )
+        deadline = deadline_of(limit)
+        check(finish(self._handle, shut(result), attempt, POLLIN, deadline, waits=True, end=-errno.EINVAL))
 
     def _accept_in_kernel(
         self, conn: Connected, name: Any, nonblocking: int, limit: float | None, result: int | None = None
-    ) -> None:
-        """Let the kernel wait, perhaps after a first attempt without a limit that had this result.
+    ) -> int:
+        """Let the kernel wait, perhaps after a first attempt without a limit that had this result; not <0, or -errno.
 
         Its timeout is everybody's who uses the socket, so a call knows its own deadline.
         """
@@ -221,46 +197,36 @@ class Listener(_Base["Connection"]):
 
         def attempt(left: float | None = None) -> int:
             if deadline is not None:
-                microseconds = max(1, int((remaining(deadline) if left is None else left) * 1e6))
-                check(calls.set_timeout(handle, calls.SO_RCVTIMEO, microseconds))
+                if left is None:
+                    left = deadline - now()
+                    if left <= 0:
+                        return -errno.ETIMEDOUT
+                failed = calls.set_timeout(handle, calls.SO_RCVTIMEO, max(1, int(min(left, LONGEST_WAIT) * 1e6)))
+                if failed:
+                    return failed
             return seen(calls.accept(handle, conn._handle, name, nonblocking))
 
         def seen(result: int) -> int:
-            if result == -errno.EAGAIN and (deadline is not None or self._timed) and self._kernel_blocks():
+            if result == -errno.EAGAIN and self._is_timed(deadline) and self._kernel_blocks():
                 # It may have been another call's timeout: go on until this one's own.
-                remaining(deadline)
-                return -errno.EINTR
+                return -errno.ETIMEDOUT if is_over(deadline) else -errno.EINTR
             return result
 
         if deadline is None:
             first = attempt() if result is None else seen(result)
-            finish(handle, first, attempt, POLLIN, None, kernel_timeout=calls.SO_RCVTIMEO)
-            return
-        counted = False
+            return finish(handle, first, attempt, POLLIN, None, kernel_timeout=calls.SO_RCVTIMEO)
+        counted = calls.new_int()
         try:
-            with _lock:
-                self._count_from_zero_in_child()
-                if not self._timed:
-                    self._kernel_timeout = calls.get_timeout(handle, calls.SO_RCVTIMEO)
-                self._timed += 1
-                counted = True
+            check(calls.enter_timed(self._timed, handle, calls.SO_RCVTIMEO, counted))
             # The first attempt is made however short the timeout is.
             first = attempt(max(0.0, deadline - now()))
-            finish(handle, first, attempt, POLLIN, deadline, kernel_timeout=calls.SO_RCVTIMEO)
+            return finish(handle, first, attempt, POLLIN, deadline, kernel_timeout=calls.SO_RCVTIMEO)
         finally:
-            if counted:
-                with _lock:
-                    self._timed -= 1
-                    if not self._timed:
-                        calls.set_timeout(handle, calls.SO_RCVTIMEO, self._kernel_timeout)
+            calls.leave_timed(self._timed, handle, calls.SO_RCVTIMEO, counted)
 
-    def _count_from_zero_in_child(self) -> None:
-        """Forget calls of the parent's threads; what the timeout was before them is still the one to restore."""
-        process = os.getpid()
-        if self._timed_in != process:
-            if self._timed:
-                calls.set_timeout(self._handle, calls.SO_RCVTIMEO, self._kernel_timeout)
-            self._timed_in, self._timed = process, 0
+    def _is_timed(self, deadline: float | None) -> bool:
+        """Whether the kernel's timeout is that of a call."""
+        return deadline is not None or calls.timed_calls(self._timed) > 0
 
     def shutdown(self, how: int) -> None:  # noqa: D102 - inherited below.
         super().shutdown(how)
@@ -277,27 +243,30 @@ class Listener(_Base["Connection"]):
         """
         conn = self._connecting()
         name = naming.borrow_name()
-        if not self._accept_waiting(conn, name, bool(nonblocking), self._kernel_blocks()):
+        result = self._accept_waiting(conn, name, bool(nonblocking), self._kernel_blocks())
+        if result < 0:
             give_name(name)
+            if result != -errno.EAGAIN:
+                raise error(-result)
             return None
         return conn, naming.returned(name)
 
-    def _accept_waiting(self, conn: Connected, name: Any, nonblocking: int, blocks: bool) -> bool:
-        """Accept a connection that is waiting; False when there is none."""
+    def _accept_waiting(self, conn: Connected, name: Any, nonblocking: int, blocks: bool) -> int:
+        """Accept a connection that is waiting: not <0, or -errno; -EAGAIN when there is none."""
         if not blocks:
-            if try_once(lambda: calls.accept(self._handle, conn._handle, name, nonblocking)) is not None:
-                return True
-            if self._shut or check(calls.wait(self._handle, POLLIN, 0)) & calls.HANGUP:
-                # An accept that blocks would say so; this one would say "nothing yet" for ever.
-                raise error(errno.EINVAL)
-            return False
-        if not check(calls.wait(self._handle, POLLIN, 0)):
-            return False
-        try:
-            self._accept_in_kernel(conn, name, nonblocking, 0.001)
-        except TimeoutError:
-            return False
-        return True
+            accepted = try_once(lambda: calls.accept(self._handle, conn._handle, name, nonblocking))
+            if accepted is not None:
+                return accepted
+            # An accept that blocks would say that it was shut down; this one would say "nothing yet" for ever.
+            seen: int = calls.wait(self._handle, POLLIN, 0)
+            if self._shut or (seen > 0 and seen & calls.HANGUP):
+                return -errno.EINVAL
+            return seen if seen < 0 else -errno.EAGAIN
+        seen = calls.wait(self._handle, POLLIN, 0)
+        if seen <= 0:
+            return seen or -errno.EAGAIN
+        result = self._accept_in_kernel(conn, name, nonblocking, 0.001)
+        return -errno.EAGAIN if result == -errno.ETIMEDOUT else result
 
     def incoming(self) -> Iterator[tuple[Connection, UnixSocketAddr]]:
         """Accept connections for ever: an iterator of what ``accept()`` returns.
@@ -336,8 +305,10 @@ class Listener(_Base["Connection"]):
 
     def is_nonblocking(self) -> bool:
         """Return whether ``accept()`` raises BlockingIOError instead of waiting (bool)."""
-        kernel = super().is_nonblocking()
-        return self._nonblocking if self._nonblocking_kernel else kernel
+        return super().is_nonblocking()
+
+    def _refuses_to_wait(self) -> bool:
+        return self._nonblocking if self._nonblocking_kernel else super()._refuses_to_wait()
 
     def detach(self) -> int:
         """Give the number away: the caller owns it from now on, and this object is closed.

@@ -7,7 +7,7 @@ from collections import deque
 from . import calls
 from ._lib import ffi, lib
 from .address import UnixSocketAddr
-from .errors import AddressError
+from .errors import AddressError, error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,16 +44,32 @@ def returned(name: CData) -> UnixSocketAddr:
 
 def local_name(handle: CData) -> UnixSocketAddr:
     """Return the name that a socket is bound to (getsockname(2))."""
+    return _found(local_name_or_code(handle))
+
+
+def local_name_or_code(handle: CData) -> UnixSocketAddr | int:
+    """Do the same, but return -errno."""
     name = new_name()
-    calls.check(lib.uds_handle_getsockname(handle, name))
-    return UnixSocketAddr._from_name(name)
+    result = lib.uds_handle_getsockname(handle, name)
+    return UnixSocketAddr._from_name(name) if result == 0 else result
 
 
 def peer_name(handle: CData) -> UnixSocketAddr:
     """Return the name of the peer (getpeername(2))."""
+    return _found(peer_name_or_code(handle))
+
+
+def peer_name_or_code(handle: CData) -> UnixSocketAddr | int:
+    """Do the same, but return -errno."""
     name = new_name()
-    calls.check(lib.uds_handle_getpeername(handle, name))
-    return UnixSocketAddr._from_name(name)
+    result = lib.uds_handle_getpeername(handle, name)
+    return UnixSocketAddr._from_name(name) if result == 0 else result
+
+
+def _found(name: UnixSocketAddr | int) -> UnixSocketAddr:
+    if isinstance(name, int):
+        raise error(-name)
+    return name
 
 
 def bind(handle: CData, address: UnixSocketAddr) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 
 from . import calls
-from .capabilities import require
+from .capabilities import ROWS, require
 from .errors import FeatureUnavailable
 from .waiting import check_timeout
 
@@ -49,6 +49,12 @@ class Option:
         if not self.least <= value < 2**31:
             raise ValueError(f"option {self.name}: {value} is not within {self.least} to 2147483647")
         return value
+
+    def is_here(self, handle: CData) -> bool:
+        """Whether this build and this kernel have the option, and the socket is open."""
+        if self.feature is not None and not ROWS[self.feature][0]:
+            return False
+        return not self.readable or calls.has_option(handle, calls.SOL_SOCKET, self.constant)
 
     def get(self, handle: CData) -> Any:
         """Read the option."""
@@ -208,12 +214,8 @@ class Options:
         return sorted(_TABLE)
 
     def __repr__(self) -> str:
-        shown = []
-        for name in sorted(_TABLE):
-            try:
-                shown.append(f"{name}={getattr(self, name)!r}")
-            except OSError:
-                continue
+        # An error is not waited for, because it might be one that a signal handler raises.
+        shown = [f"{name}={getattr(self, name)!r}" for name, row in sorted(_TABLE.items()) if row.is_here(self._handle)]
         return f"<Options {' '.join(shown)}>"
 
 

@@ -22,6 +22,7 @@ from .calls import (
     receive_fds,
     receive_packed,
 )
+from .errors import error
 from .flags import RECV_MESSAGE, check_flags
 from .message import Ancillary, Incoming, check_ancillary
 from .received import AncillaryTruncated, Received
@@ -60,13 +61,11 @@ class Receiving(Sending):
         self, receiver: Receiver, receive: Callable[[], int], flags: int, result: int | None = None
     ) -> int:
         """Receive with a receiver of the pool, unless that was tried, and bring it to its end; the result is packed."""
-        try:
-            return self._read(receive, flags, result=result)
-        except OSError:
-            # Perhaps it is a signal handler's, which ran when descriptors had come.
-            receiver.close_fds()
+        result = self._read_code(receive, flags, result=result)
+        if result < 0:
             return_receiver(receiver)
-            raise
+            raise error(-result)
+        return result
 
     def _recv_with_fds(self, size: int, max_fds: int, flags: int) -> tuple[bytes, bool, OwnedFds]:
         """Receive bytes and descriptors, and say whether a packet was cut."""

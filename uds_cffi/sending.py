@@ -8,14 +8,14 @@ Rules:
 
 from __future__ import annotations
 
-from .calls import IOV_MAX, MSG_DONTWAIT, readable
+from .calls import IOV_MAX, MSG_DONTWAIT, check, readable
 from .calls import send as c_send
 from .connected import Connected
 from .fds import Borrowed
 from .flags import SEND, check_flags
 from .message import Outgoing, check_ancillary, export, send_fds, send_ints
 from .vectors import join
-from .waiting import deadline_of, remaining, try_once
+from .waiting import deadline_of, is_over, try_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,23 +151,23 @@ class Sending(Connected):
         if sent < wanted:
             return sent
         message.advance(sent)
-        while message.size:
-            try:
-                if deadline is not None:
-                    remaining(deadline)
-                sent = self._send_piece(message, flags, deadline)
-            except OSError:
+        while message.size and not is_over(deadline):
+            sent = self._send_piece_code(message, flags, deadline)
+            if sent < 0:
                 # What went is reported; the next call meets the error again.
-                return total
+                break
             message.advance(sent)
             total += sent
         return total
 
     def _send_piece(self, message: Outgoing, flags: int, deadline: float | None = None) -> int:
+        return check(self._send_piece_code(message, flags, deadline))
+
+    def _send_piece_code(self, message: Outgoing, flags: int, deadline: float | None) -> int:
         def attempt() -> int:
             return message.attempt(self._handle, self._send_flags | flags)
 
-        return self._write(attempt, flags, deadline)
+        return self._write_code(attempt, flags, deadline)
 
     def send_fds(self, data: Any, fds: Iterable[Any], flags: int = 0) -> int:
         """Send bytes with descriptors (sendmsg(2), SCM_RIGHTS of unix(7)).

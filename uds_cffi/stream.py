@@ -5,10 +5,12 @@ Rule: nothing is lost silently.  What takes several calls reports how far it got
 
 from __future__ import annotations
 
-from .calls import IOV_MAX, MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, SOCK_STREAM, from_buffer, receive, writable
+import errno
+
+from .calls import IOV_MAX, MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, SOCK_STREAM, check, from_buffer, receive, writable
 from .calls import recv as c_recv
 from .calls import send as c_send
-from .errors import IncompleteReadError
+from .errors import IncompleteReadError, error
 from .fds import Borrowed
 from .flags import PEEK, RECV_MESSAGE, RECV_STREAM, SEND, check_flags
 from .listener import Listener
@@ -17,7 +19,7 @@ from .receiver import Receiver, adapt, borrow_receiver, check_size, give_small, 
 from .receiving import Receiving
 from .unbatched import Unbatched
 from .vectors import scatter, small_size
-from .waiting import deadline_of, remaining, try_once
+from .waiting import deadline_of, is_over, remaining, try_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,9 +37,8 @@ def _check_stream_flags(flags: int) -> int:
     return flags
 
 
-def _would_wait(problem: OSError) -> bool:
-    """Whether the error stands for nothing but time: the kernel will not forget it."""
-    return isinstance(problem, (BlockingIOError, TimeoutError))
+# The errors that stand for nothing but time: the kernel will not forget them.
+_WAITS = (errno.EAGAIN, errno.ETIMEDOUT)
 
 
 class UnixStream(Unbatched, Receiving):
@@ -91,40 +92,36 @@ class UnixStream(Unbatched, Receiving):
     def _recv_whole(self, size: int, flags: int, *, exactly: bool = False) -> bytes:
         """Receive until ``size`` bytes are there; less at the end, or, unless ``exactly``, when it would wait."""
         receiver = borrow_receiver(check_size(size))
-        count, problem = self._fill(receiver.memory, size, flags)
+        count, code = self._fill(receiver.memory, size, flags)
         data: bytes = receiver.view[:count]
         return_receiver(receiver)
-        if problem is not None and (exactly or not count or not _would_wait(problem)):
+        if code and (exactly or not count or code not in _WAITS):
+            problem = error(code)
             problem.partial = data  # type: ignore[attr-defined]
             raise problem
         return data
 
-    def _recv_once(
-        self, memory: CData, size: int, flags: int, deadline: float | None = None, result: int | None = None
-    ) -> int:
+    def _recv_once(self, memory: CData, size: int, flags: int, deadline: float | None, result: int | None) -> int:
         def attempt() -> int:
             return c_recv(self._handle, memory, size, self._recv_flags | flags)
 
-        return self._read(attempt, flags, deadline, result)
+        return self._read_code(attempt, flags, deadline, result)
 
-    def _fill(self, memory: CData, size: int, flags: int) -> tuple[int, OSError | None]:
-        """Receive until memory is full or the connection ends: how far it got, and the error that stopped it."""
+    def _fill(self, memory: CData, size: int, flags: int) -> tuple[int, int]:
+        """Receive until memory is full or the connection ends: how far it got, and the errno that stopped it or 0."""
         deadline = deadline_of(self._read_timeout)
         # The kernel's own MSG_WAITALL ends at a signal, and swallows an error that follows some bytes.
         flags &= ~MSG_WAITALL
         done = 0
-        try:
-            self._check_open()
-            while done < size:
-                if done and deadline is not None:
-                    remaining(deadline)
-                count = self._recv_once(memory + done, size - done, flags, deadline)
-                if not count:
-                    break
-                done += count
-        except OSError as problem:
-            return done, problem
-        return done, None
+        self._check_open()
+        while done < size:
+            if done and is_over(deadline):
+                return done, errno.ETIMEDOUT
+            count = self._recv_once(memory + done, size - done, flags, deadline, None)
+            if count <= 0:
+                return done, -count
+            done += count
+        return done, 0
 
     def try_recv(self, size: int, flags: int = 0) -> bytes | None:
         """Receive what is there: bytes, b"" at the end, or None when there is nothing yet; otherwise as ``recv()``."""
@@ -160,12 +157,13 @@ class UnixStream(Unbatched, Receiving):
                 return count
         with writable(buffer) as memory:
             if flags & MSG_WAITALL:
-                count, problem = self._fill(memory, len(memory), flags)
-                if problem is not None and not (count and _would_wait(problem)):
+                count, code = self._fill(memory, len(memory), flags)
+                if code and not (count and code in _WAITS):
+                    problem = error(code)
                     problem.nbytes = count  # type: ignore[attr-defined]
                     raise problem
                 return count
-            return self._recv_once(memory, len(memory), flags, result=count)
+            return check(self._recv_once(memory, len(memory), flags, None, count))
 
     def try_recv_into(self, buffer: Any, flags: int = 0) -> int | None:
         """Receive what is there into a buffer: the number of bytes, or None when there is nothing yet."""

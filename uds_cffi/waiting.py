@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 _EAGAIN = -errno.EAGAIN
 _EINTR = -errno.EINTR
+_ETIMEDOUT = -errno.ETIMEDOUT
 _FIRST_PAUSE = 0.001
 _LAST_PAUSE = 0.020
 # A day is short enough for every C type that a limit passes through; the loop goes on afterwards.
-_LONGEST_WAIT = 86400.0
+LONGEST_WAIT = 86400.0
 # Thirty thousand years.
 _LONGEST_TIMEOUT = 1e12
 # A writer that somebody shuts down is woken by poll(2) only to sleep again: no event stands for it.
@@ -56,11 +57,16 @@ def deadline_of(timeout: float | None) -> float | None:
 def remaining(deadline: float | None) -> float:
     """Return the seconds that are left, or raise TimeoutError; without a deadline a day."""
     if deadline is None:
-        return _LONGEST_WAIT
+        return LONGEST_WAIT
     left = deadline - now()
     if left <= 0:
         raise error(errno.ETIMEDOUT)
-    return min(left, _LONGEST_WAIT)
+    return min(left, LONGEST_WAIT)
+
+
+def is_over(deadline: float | None) -> bool:
+    """Whether the time is over; without a deadline it never is."""
+    return deadline is not None and now() >= deadline
 
 
 def finish(
@@ -76,54 +82,61 @@ def finish(
 ) -> int:
     """Bring a call that failed at its first attempt to an end.
 
+    What the kernel reports is returned, so that no caller takes what a signal handler raises for it: an ``OSError``
+    that comes out of here is not the kernel's.
+
     Args:
         handle: the socket.
         result: what the first attempt returned: a count, or -errno.
         attempt: makes a further attempt.
         events: what to wait for (POLLIN or POLLOUT).
         deadline: when to give up, by ``now()``, or None.
-        waits: False for a caller who wants BlockingIOError instead of waiting, True to wait whatever the kernel's
-            O_NONBLOCK says, None to ask for it.
+        waits: False for a caller who wants EAGAIN instead of waiting, True to wait whatever the kernel's O_NONBLOCK
+            says, None to ask for it.
         kernel_timeout: SO_RCVTIMEO or SO_SNDTIMEO when the attempts themselves block; when one would block
             nevertheless, although the socket is not nonblocking, that timeout of the kernel's own has passed.
         end: the result when the peer hung up although the call would block, or None.
 
-    Raises:
-        OSError: what the kernel reports; BlockingIOError, TimeoutError.
+    Returns:
+        A count, or -errno: -EAGAIN when the call would block, -ETIMEDOUT when the time is over.
     """
     pause = 0.0
     seen = 0
     while result < 0:
         if result == _EAGAIN:
-            if waits is False or (waits is None and calls.check(calls.get_nonblocking(handle))):
-                raise error(errno.EAGAIN)
-            if kernel_timeout and calls.get_timeout(handle, kernel_timeout):
-                raise error(errno.ETIMEDOUT)
+            if waits is False:
+                return result
+            if waits is None:
+                nonblocking = calls.get_nonblocking(handle)
+                if nonblocking:
+                    return nonblocking if nonblocking < 0 else result
+            if kernel_timeout and calls.has_timeout(handle, kernel_timeout):
+                return _ETIMEDOUT
             if seen:
                 if end is not None and seen & calls.HANGUP:
-                    return calls.check(end)
+                    return end
+                if is_over(deadline):
+                    return _ETIMEDOUT
                 pause = min(max(2 * pause, _FIRST_PAUSE), _LAST_PAUSE)
-                time.sleep(min(pause, remaining(deadline)))
-            seen = wait(handle, events, deadline, _LONGEST_WRITE_WAIT if events & calls.POLLOUT else _LONGEST_WAIT)
+                time.sleep(pause if deadline is None else max(0.0, min(pause, deadline - now())))
+            seen = wait(handle, events, deadline, _LONGEST_WRITE_WAIT if events & calls.POLLOUT else LONGEST_WAIT)
+            if seen < 0:
+                return seen
         elif result != _EINTR:
-            raise error(-result)
+            return result
         result = attempt()
     return result
 
 
-def wait(handle: CData, events: int, deadline: float | None, longest: float = _LONGEST_WAIT) -> int:
-    """Wait until one of the events is there and return what is, 0 after the longest wait.
-
-    Raises:
-        TimeoutError: the deadline has passed.
-    """
+def wait(handle: CData, events: int, deadline: float | None, longest: float = LONGEST_WAIT) -> int:
+    """Wait until one of the events is there: what is, 0 after the longest wait, or -errno; -ETIMEDOUT: no time left."""
     while True:
-        left = remaining(deadline)
-        seen = calls.wait(handle, events, int(min(left, longest) * 1e9))
-        if seen > 0 or (seen == 0 and longest < left):
+        left = LONGEST_WAIT if deadline is None else min(deadline - now(), LONGEST_WAIT)
+        if left <= 0:
+            return _ETIMEDOUT
+        seen: int = calls.wait(handle, events, int(min(left, longest) * 1e9))
+        if seen > 0 or (seen == 0 and longest < left) or (seen < 0 and seen != _EINTR):
             return seen
-        if seen < 0 and seen != _EINTR:
-            raise error(-seen)
 
 
 def try_once(attempt: Callable[[], int], result: int | None = None) -> int | None:
