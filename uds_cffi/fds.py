@@ -66,9 +66,9 @@ class Slots:
         c = getattr(self, "c", None)
         if c is None or not c.count:
             return
-        numbers = self.numbers()
-        left = sum(number >= 0 for number in numbers)
         try:
+            numbers = self.numbers()
+            left = sum(number >= 0 for number in numbers)
             if left:
                 # Where it was allocated says something only of its first message.
                 source = None if self.generation else self
@@ -106,10 +106,7 @@ class OwnedFds(Closing):
     def _with_slots(memory: Slots | None = None) -> OwnedFds:
         """Make a set that owns the slots which a receive is about to fill."""
         if memory is None:
-            try:
-                memory = take_spare()
-            except IndexError:
-                memory = Slots()
+            memory = spare_slots()
         self = _new(OwnedFds)
         self._made = {}
         self._count = 0
@@ -262,9 +259,20 @@ class OwnedFds(Closing):
 _MOST_SPARE = 64
 _spare: deque[Slots] = deque(maxlen=_MOST_SPARE)
 os.register_at_fork(after_in_child=_spare.clear)
-# IndexError when there is none.
-take_spare = _spare.pop
+_take_spare = _spare.pop
 _give_spare = _spare.append
+
+
+def spare_slots() -> Slots:
+    """Return memory that nobody uses: with what was used before, or new."""
+    if _spare:
+        try:
+            return _take_spare()
+        except IndexError:
+            # Another thread was quicker.
+            pass
+    # Outside of the handler, whose exception would keep frames, and what they own, if a signal handler raised in it.
+    return Slots()
 
 
 class Borrowed:

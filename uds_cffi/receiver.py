@@ -17,7 +17,7 @@ from struct import Struct
 from ._lib import ffi, lib
 from .address import UnixSocketAddr
 from .calls import receive_fds, receive_packed
-from .fds import OwnedFds, Slots, take_spare
+from .fds import OwnedFds, spare_slots
 from .naming import new_name
 
 TYPE_CHECKING = False
@@ -196,10 +196,7 @@ class Receiver:
 
     def own(self) -> OwnedFds:
         """Have an owner for the descriptors that the next receive brings."""
-        try:
-            memory = take_spare()
-        except IndexError:
-            memory = Slots()
+        memory = spare_slots()
         # Slots that were closed since the last receive are the first to be used again.
         if self._key is not memory.key:
             self.c.fds = memory.c
