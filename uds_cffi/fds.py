@@ -103,10 +103,18 @@ class OwnedFds(Closing):
         self._made = {}
 
     @staticmethod
-    def _with_slots(memory: Slots | None = None) -> OwnedFds:
+    def _with_slots() -> OwnedFds:
         """Make a set that owns the slots which a receive is about to fill."""
+        memory = None
+        if _spare:
+            try:
+                memory = _take_spare()
+            except IndexError:
+                # Another thread was quicker.
+                pass
         if memory is None:
-            memory = spare_slots()
+            # Outside of the handler: one that is interrupted leaves its frame behind, and what that owns.
+            memory = Slots()
         self = _new(OwnedFds)
         self._made = {}
         self._count = 0
@@ -261,18 +269,6 @@ _spare: deque[Slots] = deque(maxlen=_MOST_SPARE)
 os.register_at_fork(after_in_child=_spare.clear)
 _take_spare = _spare.pop
 _give_spare = _spare.append
-
-
-def spare_slots() -> Slots:
-    """Return memory that nobody uses: with what was used before, or new."""
-    if _spare:
-        try:
-            return _take_spare()
-        except IndexError:
-            # Another thread was quicker.
-            pass
-    # Outside of the handler, whose exception would keep frames, and what they own, if a signal handler raised in it.
-    return Slots()
 
 
 class Borrowed:

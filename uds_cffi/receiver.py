@@ -17,7 +17,7 @@ from struct import Struct
 from ._lib import ffi, lib
 from .address import UnixSocketAddr
 from .calls import receive_fds, receive_packed
-from .fds import OwnedFds, spare_slots
+from .fds import OwnedFds
 from .naming import new_name
 
 TYPE_CHECKING = False
@@ -196,12 +196,13 @@ class Receiver:
 
     def own(self) -> OwnedFds:
         """Have an owner for the descriptors that the next receive brings."""
-        memory = spare_slots()
+        fds = OwnedFds._with_slots()
+        memory: Any = fds._memory
         # Slots that were closed since the last receive are the first to be used again.
         if self._key is not memory.key:
             self.c.fds = memory.c
             self._key = memory.key
-        fds = self.fds = OwnedFds._with_slots(memory)
+        self.fds = fds
         return fds
 
     def receive_fds(self) -> int:
