@@ -105,11 +105,19 @@ def collect() -> None:
 # --- Child processes ----------------------------------------------------------------------------
 
 
+# The ends of the threads and the children that run beside the test: descriptors that become readable.
+_beside: list[int] = []
+
+
 class Event:
     """One thing that happens once, and that another process or thread waits for."""
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable."""
+        return self._read
 
     def set(self) -> None:
         os.write(self._write, b"!")
@@ -148,6 +156,7 @@ class Child:
             _be_the_child(function, arguments, write)
         os.close(write)
         self._joined = False
+        _beside.append(self._report)
 
     def join(self, patience: float = PATIENCE) -> None:
         """Wait for the child's end and raise what went wrong in it."""
@@ -171,6 +180,7 @@ class Child:
 
     def _reap(self) -> tuple[int, str]:
         self._joined = True
+        _beside.remove(self._report)
         try:
             _, status = os.waitpid(self.pid, 0)
             os.set_blocking(self._report, False)
@@ -225,45 +235,73 @@ def _readable(fd: int, patience: float) -> bool:
 # --- Threads ------------------------------------------------------------------------------------
 
 
+class Outcome(list[Any]):
+    """What a function in a thread has returned, once it has; nothing after an exception."""
+
+    def __init__(self, ended: Event) -> None:
+        super().__init__()
+        self._ended = ended
+
+    def wait(self, patience: float = PATIENCE) -> None:
+        """Return when the function has ended."""
+        self._ended.wait(patience)
+
+
 @contextlib.contextmanager
-def in_thread(function: Callable[..., Any], *arguments: Any) -> Iterator[list[Any]]:
+def in_thread(function: Callable[..., Any], *arguments: Any) -> Iterator[Outcome]:
     """Run a function in a thread beside the `with` block, and join the thread at the block's end.
 
-    Yields a list that holds the function's result once the block is left. What the function
-    raises is raised from the block.
+    Yields a list that holds the function's result once it has returned. What the function raises is raised from the
+    block.
     """
-    outcome: list[Any] = []
-    failure: list[BaseException] = []
+    with Event() as ended:
+        outcome = Outcome(ended)
+        failure: list[BaseException] = []
 
-    def run() -> None:
+        def run() -> None:
+            try:
+                outcome.append(function(*arguments))
+            except BaseException as error:
+                failure.append(error)
+            finally:
+                ended.set()
+
+        # A daemon, so that a thread which hangs makes its test fail and not the whole run hang.
+        thread = threading.Thread(target=run, name=f"test {function!r}", daemon=True)
+        thread.start()
+        _beside.append(ended.fileno())
         try:
-            outcome.append(function(*arguments))
-        except BaseException as error:
-            failure.append(error)
-
-    # A daemon, so that a thread which hangs makes its test fail and not the whole run hang.
-    thread = threading.Thread(target=run, name=f"test {function!r}", daemon=True)
-    thread.start()
-    try:
-        yield outcome
-    finally:
-        thread.join(PATIENCE)
-    if thread.is_alive():
-        raise AssertionError(f"the thread did not end within {PATIENCE} seconds")
-    if failure:
-        raise failure.pop()
+            yield outcome
+        finally:
+            _beside.remove(ended.fileno())
+            thread.join(PATIENCE)
+            if failure:
+                # Why the block failed, if it did.
+                raise failure.pop()
+        if thread.is_alive():
+            raise AssertionError(f"the thread did not end within {PATIENCE} seconds")
 
 
 def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Look again and again until a condition holds.
+    """Look each millisecond until a condition holds, and at once when a thread or a child beside the test ends.
 
-    Only for what no descriptor and no lock announces, for example that a thread sleeps in a call.
+    Only for what nothing announces.  The kernel tells nobody that a thread goes to sleep in a call: such a thread can
+    say only what it is about to do. An event that was there before the sleep would be one too early, and a test of
+    a call that waits would then pass without one. What ends, wait for with an `Event`, `Outcome.wait()` or `join()`.
     """
+    poll = select.poll()
+    for fd in _beside:
+        poll.register(fd, select.POLLIN)
+    running = len(_beside)
     end = time.monotonic() + patience
     while not condition():
         if time.monotonic() > end:
             raise AssertionError(f"still not so after {patience} seconds: {condition!r}")
-        time.sleep(0.001)
+        for fd, _ in poll.poll(1):
+            poll.unregister(fd)
+            running -= 1
+            if running == 0 and not condition():
+                raise AssertionError(f"not so, and nothing is left that could make it so: {condition!r}")
 
 
 # --- Fresh interpreters -------------------------------------------------------------------------

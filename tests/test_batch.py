@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 import support
+from blocked import running
 
-import uds_cffi
 from uds_cffi import (
     MSG_DONTWAIT,
     BatchPacket,
@@ -254,7 +254,7 @@ def test_receive_waits_for_the_first_packet_only(packet_pair: tuple[Any, Any]) -
     one, two = packet_pair
     two.set_read_timeout(None)
     with support.in_thread(lambda: two.recv_batch(64, 10).data) as received:
-        support.until(lambda: uds_cffi.lib.uds_handle_users(two._handle))
+        support.until(lambda: running(two))
         one.send(b"data")
     assert received == [[b"data"]]
     two.set_read_timeout(0.01)

@@ -7,9 +7,12 @@ import os
 import signal
 import threading
 
+import blocked
 import census
 import pytest
 import support
+
+import uds_cffi
 
 
 def test_descriptor_left_open_is_found():
@@ -79,14 +82,17 @@ def test_thread_left_running_is_found():
 def test_child_left_behind_is_found(has_ended):
     """A child that nobody waited for is named, whether it still runs or not."""
     before = census.take()
-    with support.Event() as stop:
+    with support.Event() as stop, support.Event() as ended:
+        previous = signal.signal(signal.SIGCHLD, lambda *_: ended.set())
         pid = os.fork()
         if pid == 0:
             if not has_ended:
                 stop.wait()
             os._exit(0)
         if has_ended:
-            support.until(lambda: state_of(pid) == "Z")
+            # The signal comes when the child can be waited for.
+            ended.wait()
+        signal.signal(signal.SIGCHLD, previous)
         found = [line for line in census.differences(before) if line.startswith("child")]
         stop.set()
     try:
@@ -97,11 +103,6 @@ def test_child_left_behind_is_found(has_ended):
 
     assert len(found) == 1
     assert found[0].startswith(f"child {pid} was left: ")
-
-
-def state_of(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0]
 
 
 def test_child_runs_and_ends():
@@ -153,3 +154,49 @@ def test_result_of_a_thread():
 
     with pytest.raises(ValueError, match="in the thread"), support.in_thread(fail):
         pass
+
+
+def test_failure_of_a_thread_ends_a_wait_for_it():
+    """What can no longer come true is not waited for, and why it cannot is what is raised."""
+
+    def fail():
+        raise ValueError("in the thread")
+
+    with pytest.raises(ValueError, match="in the thread") as caught, support.in_thread(fail):
+        support.until(lambda: False)
+
+    assert "nothing is left" in str(caught.value.__context__)
+
+
+def test_end_of_a_child_ends_a_wait_for_it():
+    """The same with a child, while a thread that still runs may yet make it come true."""
+    with pytest.raises(AssertionError, match="nothing is left"), support.Child(int):
+        support.until(lambda: False)
+
+    with support.Event() as go_on, support.in_thread(go_on.wait) as outcome, support.Child(int):
+        with pytest.raises(AssertionError, match="still not so after"):
+            support.until(lambda: False, patience=0.05)
+        assert not outcome
+        go_on.set()
+        outcome.wait()
+        assert outcome == [None]
+
+
+def test_running_calls_are_those_that_sleep():
+    """A thread counts as waiting in a call when it sleeps there, and not while it sleeps elsewhere."""
+    one, two = uds_cffi.UnixStream.pair()
+    with one, two, support.Event() as go_on:
+        assert blocked.running(one) == 0
+
+        def wait_and_receive():
+            go_on.wait()
+            return one.recv(1)
+
+        with support.in_thread(wait_and_receive) as outcome:
+            assert blocked.running(one) == 0
+            go_on.set()
+            support.until(lambda: blocked.running(one) == 1)
+            two.send(b"x")
+            outcome.wait()
+            assert blocked.running(one) == 0
+    assert outcome == [b"x"]

@@ -16,6 +16,7 @@ from typing import Any, Callable
 
 import pytest
 import support
+from blocked import running
 
 from uds_cffi import (
     MSG_DONTWAIT,
@@ -28,7 +29,6 @@ from uds_cffi import (
     UnixSeqpacketListener,
     UnixSocketAddr,
     UnixStream,
-    lib,
 )
 
 _numbers = itertools.count()
@@ -235,7 +235,7 @@ def test_receive_waits_until_something_comes(pair: tuple[Any, Any]) -> None:
     for timeout in (None, support.PATIENCE):
         two.set_read_timeout(timeout)
         with support.in_thread(two.recv, 9) as outcome:
-            support.until(lambda: lib.uds_handle_users(two._handle))
+            support.until(lambda: running(two))
             one.send(b"at last")
         assert data_of(outcome[0]) == b"at last"
 
@@ -247,7 +247,7 @@ def test_send_waits_until_there_is_room(pair: tuple[Any, Any]) -> None:
         fill(one)
         one.set_write_timeout(timeout)
         with support.in_thread(one.send, bytes(1000)) as outcome:
-            support.until(lambda: lib.uds_handle_users(one._handle))
+            support.until(lambda: running(one))
             while two.try_recv(5000):
                 pass
         assert outcome == [1000]
@@ -321,7 +321,7 @@ def test_shutdown_wakes_a_blocked_receive(pair: tuple[Any, Any], timeout: float 
     _, two = pair
     two.set_read_timeout(timeout)
     with support.in_thread(two.recv, 1) as outcome:
-        support.until(lambda: lib.uds_handle_users(two._handle))
+        support.until(lambda: running(two))
         two.shutdown(SHUT_RDWR)
     assert data_of(outcome[0]) == b""
 

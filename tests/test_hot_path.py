@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import support
+from blocked import running
 
 import uds_cffi
 from uds_cffi import (
@@ -118,7 +119,7 @@ def test_buffer_that_is_made_shorter_meanwhile(pair: tuple[Any, Any]) -> None:
             two.recv_vectored(buffers)
 
     with support.in_thread(receive):
-        support.until(lambda: lib.uds_handle_users(two._handle) == 1)
+        support.until(lambda: running(two) == 1)
         del buffers[1][:3]
         one.send(b"12345678")
     assert buffers == [b"1234", b"5"]

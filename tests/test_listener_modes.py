@@ -324,7 +324,7 @@ def test_detached_clone_does_not_make_others_hang(listener: UnixListener, give_a
     try:
         with support.in_thread(lambda: accept() or "returned") as outcome:
             try:
-                support.until(lambda: outcome, patience=3)
+                outcome.wait(3)
             finally:
                 listener.shutdown(SHUT_RD)
     finally:

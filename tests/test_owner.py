@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import support
+from blocked import running
 
-from uds_cffi import OwnedFd, OwnedFds, UnixStream, lib
+from uds_cffi import OwnedFd, OwnedFds, UnixStream
 from uds_cffi.owner import Owner
 
 
@@ -166,7 +167,7 @@ def test_detach_is_refused_while_a_call_runs() -> None:
     one, two = UnixStream.pair()
     with one, two:
         with support.in_thread(one.recv, 1) as received:
-            support.until(lambda: lib.uds_handle_users(one._handle) == 1)
+            support.until(lambda: running(one) == 1)
             with support.raises_errno(errno.EBUSY):
                 one.detach()
             assert not one.closed
@@ -180,7 +181,7 @@ def test_close_lets_a_running_call_finish_on_its_number() -> None:
     with one, two:
         number = one.fileno()
         with support.in_thread(one.recv, 1) as received:
-            support.until(lambda: lib.uds_handle_users(one._handle) == 1)
+            support.until(lambda: running(one) == 1)
             one.close()
             assert one.closed
             assert support.is_open(number)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import support
+from blocked import running
 
 from uds_cffi import SHUT_RD, UnixDatagram, UnixSeqpacketConn, lib
 
@@ -60,7 +61,7 @@ def test_it_waits_for_a_packet(pair: tuple[Any, Any]) -> None:
     """Without a packet it waits, times out, or says that it would block."""
     one, two = pair
     with support.in_thread(two.recv_packet) as received:
-        support.until(lambda: lib.uds_handle_users(two._handle))
+        support.until(lambda: running(two))
         one.send(b"data")
     assert received == [b"data"]
     two.set_read_timeout(0.01)

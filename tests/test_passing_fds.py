@@ -15,6 +15,7 @@ from typing import Any
 import passing
 import pytest
 import support
+from blocked import running
 
 from uds_cffi import (
     MSG_DONTWAIT,
@@ -187,7 +188,7 @@ def test_descriptor_is_held_while_it_is_sent(stream: tuple[UnixStream, UnixStrea
         pass
     owner = OwnedFd(os.dup(files[0]))
     with support.in_thread(one.send_fds, b"y", [owner]) as sent:
-        support.until(lambda: lib.uds_handle_users(owner._handle) == 1)
+        support.until(lambda: running(owner) == 1)
         owner.close()
         received = [b""]
         while not received[-1].endswith(b"y"):

@@ -71,7 +71,7 @@ def test_each_socket_keeps_its_flags(pair: tuple[Any, Any]) -> None:
         with pytest.raises(TimeoutError):
             one.recv(10)
         with support.in_thread(two.recv, 10) as received:
-            support.until(lambda: lib.uds_handle_users(two._handle) == 1)
+            support.until(lambda: blocked.running(two) == 1)
             one.send(b"x")
         assert payload(received[0]) == b"x"
         one.set_read_timeout(None)
@@ -89,7 +89,7 @@ def test_timeout_holds_from_the_next_receive(pair: tuple[Any, Any]) -> None:
         two.recv(10)
     two.set_read_timeout(None)
     with support.in_thread(two.recv, 10) as received:
-        support.until(lambda: lib.uds_handle_users(two._handle) == 1)
+        support.until(lambda: blocked.running(two) == 1)
         one.send(b"y")
     assert payload(received[0]) == b"y"
 
@@ -133,7 +133,7 @@ def test_threads_have_receivers_of_their_own(pair: tuple[Any, Any]) -> None:
     """Two threads that receive from one socket get different messages."""
     one, two = pair
     with support.in_thread(two.recv, 1) as first, support.in_thread(two.recv, 1) as second:
-        support.until(lambda: lib.uds_handle_users(two._handle) == 2)
+        support.until(lambda: blocked.running(two) == 2)
         one.send(b"a")
         one.send(b"b")
     assert {payload(first[0]), payload(second[0])} == {b"a", b"b"}

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import support
+from blocked import running
 
 from uds_cffi import (
     MSG_DONTWAIT,
@@ -20,7 +21,6 @@ from uds_cffi import (
     IncompleteReadError,
     UdsError,
     UnixStream,
-    lib,
 )
 
 LARGE = 10_000_000
@@ -33,7 +33,7 @@ def drain(sock: UnixStream) -> bytes:
 
 def asleep(sock: UnixStream) -> None:
     """Return when a thread is in a call on the socket."""
-    support.until(lambda: lib.uds_handle_users(sock._handle))
+    support.until(lambda: running(sock))
 
 
 def test_exactly_as_many(stream: tuple[UnixStream, UnixStream]) -> None:

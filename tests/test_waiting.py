@@ -13,12 +13,12 @@ import time
 import blocked
 import pytest
 import support
-from blocked import KINDS, MARKS, blocking_calls, fill
+from blocked import KINDS, MARKS, blocking_calls, fill, running
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import uds_cffi
-from uds_cffi import UnixStream, calls, lib, waiting
+from uds_cffi import UnixStream, calls, waiting
 
 EACH_KIND = pytest.mark.parametrize("kind", [pytest.param(kind, marks=MARKS[kind]) for kind in KINDS])
 EAGAIN = -errno.EAGAIN
@@ -254,7 +254,7 @@ def test_call_with_a_timeout_is_woken(socket_path, make_blocked):
         begin = time.monotonic()
         with support.in_thread(blocked.call, support.PATIENCE) as result:
             if blocked.sock is not None:
-                support.until(lambda: lib.uds_handle_users(blocked.sock._handle))
+                support.until(lambda: running(blocked.sock))
             blocked.release()
         assert time.monotonic() - begin < support.PATIENCE / 2
         blocked.verify(result[0])
@@ -267,7 +267,7 @@ def test_shutdown_wakes_a_blocked_receive(kind, timeout):
     one, two = KINDS[kind].pair()
     two.set_read_timeout(timeout)
     with one, two, support.in_thread(two.recv, 1) as result:
-        support.until(lambda: lib.uds_handle_users(two._handle))
+        support.until(lambda: running(two))
         two.shutdown(uds_cffi.SHUT_RDWR)
     assert blocked.data_of(result[0]) == b""
 
@@ -287,7 +287,7 @@ def test_shutdown_wakes_a_blocked_send(side, timeout):
     with one, two:
         fill(lambda data: one.send(data, uds_cffi.MSG_DONTWAIT))
         with support.in_thread(send) as result:
-            support.until(lambda: lib.uds_handle_users(one._handle))
+            support.until(lambda: running(one))
             if side == "own":
                 one.shutdown(uds_cffi.SHUT_WR)
             else:
@@ -305,7 +305,7 @@ def test_waitall_with_a_deadline_loops():
         two.set_read_timeout(support.PATIENCE)
         one.send(b"abc")
         with support.in_thread(two.recv, 6, uds_cffi.MSG_WAITALL) as result:
-            support.until(lambda: lib.uds_handle_users(two._handle))
+            support.until(lambda: running(two))
             one.send(b"def")
         assert result == [b"abcdef"]
 

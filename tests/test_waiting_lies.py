@@ -118,7 +118,7 @@ def test_accept_without_a_timeout_is_not_hurt_by_one_with(socket_path):
         with support.in_thread(accept_or_time_out, listener, 0.2) as first:
             support.until(lambda: calls.get_timeout(listener._handle, calls.SO_RCVTIMEO))
             with support.in_thread(accept) as second:
-                support.until(lambda: first)
+                first.wait()
                 UnixStream.connect(socket_path).close()
     assert first[0] >= 0.2
     assert second == ["accepted"]
