@@ -83,7 +83,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
         yield one, two
 
 
-@pytest.fixture(params=support.TYPES[1:])
+@pytest.fixture(params=support.PACKET_TYPES)
 def packet_pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
     """Make a pair of each type that has packets; a receive that should not wait times out."""
     one, two = request.param.pair()
@@ -96,6 +96,14 @@ def packet_pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
 def stream() -> Iterator[tuple[uds_cffi.UnixStream, uds_cffi.UnixStream]]:
     """Make a pair of streams."""
     one, two = uds_cffi.UnixStream.pair()
+    with one, two:
+        yield one, two
+
+
+@pytest.fixture
+def datagrams() -> Iterator[tuple[uds_cffi.UnixDatagram, uds_cffi.UnixDatagram]]:
+    """Make a pair of datagram sockets."""
+    one, two = uds_cffi.UnixDatagram.pair()
     with one, two:
         yield one, two
 

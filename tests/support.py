@@ -69,6 +69,7 @@ TYPES = [
     uds_cffi.UnixDatagram,
     pytest.param(uds_cffi.UnixSeqpacketConn, marks=needs("seqpacket")),
 ]
+PACKET_TYPES = TYPES[1:]
 
 
 def raises_errno(code: int) -> Any:

@@ -8,7 +8,6 @@ around each test sees to the rest.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import Any, Callable
 
 import passing
@@ -32,14 +31,6 @@ from uds_cffi import (
 )
 
 LEVEL = 12345
-
-
-@pytest.fixture
-def packets() -> Iterator[tuple[UnixDatagram, UnixDatagram]]:
-    """Make a pair of datagram sockets."""
-    one, two = UnixDatagram.pair()
-    with one, two:
-        yield one, two
 
 
 def peek_numbers(ancillary: SocketAncillary) -> list[int]:
@@ -96,9 +87,9 @@ def test_receiving_into_buffers(pair: tuple[Any, Any], files: list[int]) -> None
         assert passing.same(received.messages[0].fds, files)
 
 
-def test_packet_that_was_cut(packets: tuple[UnixDatagram, UnixDatagram], files: list[int]) -> None:
+def test_packet_that_was_cut(datagrams: tuple[UnixDatagram, UnixDatagram], files: list[int]) -> None:
     """A packet longer than the room is truncated, says how long it was where the system does, and brings its fds."""
-    one, two = packets
+    one, two = datagrams
     known = support.supported("packet_length")
     for room in (3, [bytearray(1), bytearray(2)], 0, []):
         one.send_fds(b"12345", files)

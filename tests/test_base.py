@@ -36,11 +36,10 @@ from uds_cffi import (
 )
 
 SEQPACKET = support.needs("seqpacket")
-CONNECTED = [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=SEQPACKET)]
 LISTENERS = [UnixListener, pytest.param(UnixSeqpacketListener, marks=SEQPACKET)]
 
 
-@pytest.fixture(params=[*CONNECTED, *LISTENERS])
+@pytest.fixture(params=[*support.TYPES, *LISTENERS])
 def sock(request: pytest.FixtureRequest, socket_path: str) -> Iterator[Any]:
     """Make a socket of each type."""
     kind = request.param

@@ -99,7 +99,7 @@ def test_end_may_be_known_with_the_last_packet(conn: Any, way: Any) -> None:
 
 @can_tell
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", support.TYPES[1:])
+@pytest.mark.parametrize("kind", support.PACKET_TYPES)
 def test_empty_packets_of_a_peer_that_is_there(kind: Any, way: Any) -> None:
     """Empty packets are packets, and do not make a receive take what has not come yet for the end."""
     one, two = kind.pair()

@@ -25,7 +25,6 @@ from uds_cffi import (
 )
 
 seqpacket = support.needs("seqpacket")
-PAIRS = [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=seqpacket)]
 LISTENERS = [(UnixListener, UnixStream), pytest.param((UnixSeqpacketListener, UnixSeqpacketConn), marks=seqpacket)]
 
 
@@ -42,7 +41,7 @@ def leaky() -> Iterator[int]:
         yield file.fileno()
 
 
-@pytest.mark.parametrize("kind", PAIRS)
+@pytest.mark.parametrize("kind", support.TYPES)
 def test_pairs_and_clones(kind: Any) -> None:
     """Both ends of a pair, and clones, are close-on-exec."""
     one, two = kind.pair()
@@ -75,7 +74,7 @@ def test_datagram_sockets(socket_path: str) -> None:
         assert cloexec(one, two, three)
 
 
-@pytest.mark.parametrize("kind", PAIRS)
+@pytest.mark.parametrize("kind", support.TYPES)
 def test_received_descriptors(kind: Any, leaky: int) -> None:
     """Received descriptors are close-on-exec though the sent one was not, in every shape of receive."""
     one, two = kind.pair()

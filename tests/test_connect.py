@@ -35,7 +35,6 @@ LISTENERS = [
     pytest.param(UnixListener, UnixStream, id="stream"),
     pytest.param(UnixSeqpacketListener, UnixSeqpacketConn, id="seqpacket", marks=SEQPACKET),
 ]
-TYPES = [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=SEQPACKET)]
 
 
 @pytest.fixture
@@ -133,7 +132,7 @@ def test_longest_path(short_dir: str) -> None:
         assert listener.local_addr().name == client.peer_addr().name == os.fsencode(path)
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", support.TYPES)
 @pytest.mark.parametrize(
     ("address", "error"),
     [
@@ -164,7 +163,7 @@ def plain_file(path: str) -> None:
     Path(path).touch()
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", support.TYPES)
 @pytest.mark.parametrize(
     ("prepare", "error", "code"),
     [

@@ -38,14 +38,6 @@ SCM_PIDFD = 4
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[UnixDatagram, UnixDatagram]]:
-    """Make a pair of datagram sockets."""
-    one, two = UnixDatagram.pair()
-    with one, two:
-        yield one, two
-
-
-@pytest.fixture
 def registry() -> Iterator[None]:
     """Leave the registry as it was."""
     from uds_cffi import control
@@ -237,9 +229,9 @@ def test_part_of_a_descriptor_is_none() -> None:
 # --- Kinds that only others ask for -------------------------------------------------------------
 
 
-def test_unknown_kind_then_known_kind(pair: tuple[UnixDatagram, UnixDatagram], registry: None) -> None:
+def test_unknown_kind_then_known_kind(datagrams: tuple[UnixDatagram, UnixDatagram], registry: None) -> None:
     """A timestamp, which nobody here knows, arrives as bytes, and as a value once a decoder is registered."""
-    one, two = pair
+    one, two = datagrams
     two.set_option(lib.SOL_SOCKET, SO_TIMESTAMP, 1)
     ancillary = SocketAncillary(256)
     one.send(b"x")
@@ -264,9 +256,9 @@ def ask_for_pidfds(sock: UnixDatagram) -> None:
         pytest.skip("feature SO_PASSPIDFD is absent")
 
 
-def test_pidfd_that_nobody_here_asked_for(pair: tuple[UnixDatagram, UnixDatagram]) -> None:
+def test_pidfd_that_nobody_here_asked_for(datagrams: tuple[UnixDatagram, UnixDatagram]) -> None:
     """A pidfd that comes because SO_PASSPIDFD was set is closed, shown as -1, and not counted as lost."""
-    one, two = pair
+    one, two = datagrams
     ask_for_pidfds(two)
     ancillary = SocketAncillary(256)
     one.send(b"x")
@@ -275,9 +267,9 @@ def test_pidfd_that_nobody_here_asked_for(pair: tuple[UnixDatagram, UnixDatagram
     assert not received.ancillary_truncated
 
 
-def test_pidfd_beside_descriptors(pair: tuple[UnixDatagram, UnixDatagram]) -> None:
+def test_pidfd_beside_descriptors(datagrams: tuple[UnixDatagram, UnixDatagram]) -> None:
     """Beside a pidfd descriptors arrive as ever, and plain receives leave nothing open."""
-    one, two = pair
+    one, two = datagrams
     ask_for_pidfds(two)
     for _ in range(4):
         one.send_fds(b"x", [one])

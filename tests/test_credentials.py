@@ -41,9 +41,7 @@ connected = pytest.mark.parametrize(
         pytest.param(UnixSeqpacketListener, UnixSeqpacketConn, marks=support.needs("seqpacket")),
     ],
 )
-paired = pytest.mark.parametrize(
-    "kind", [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
-)
+paired = pytest.mark.parametrize("kind", support.TYPES)
 
 
 def myself() -> ConnCredentials:

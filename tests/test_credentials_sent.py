@@ -19,16 +19,13 @@ from uds_cffi import (
     SocketAncillary,
     UnixDatagram,
     UnixListener,
-    UnixSeqpacketConn,
     UnixStream,
 )
 
 # Only root can become somebody else.
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its identity")
 
-paired = pytest.mark.parametrize(
-    "kind", [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
-)
+paired = pytest.mark.parametrize("kind", support.TYPES)
 
 
 def read_credentials(sock: UnixStream | UnixDatagram) -> ScmCredentials:

@@ -12,6 +12,7 @@ import struct
 
 import pytest
 import support
+from framing import framed_pair, wire
 
 import uds_cffi
 from uds_cffi import FramedStream, FrameError, IncompleteReadError, UnixStream, cut, frames
@@ -22,9 +23,8 @@ BEHIND = 8192
 @pytest.fixture
 def framed():
     """Make two framed streams that are connected."""
-    one, two = UnixStream.pair()
-    with FramedStream(one) as first, FramedStream(two) as second:
-        yield first, second
+    with framed_pair() as ends:
+        yield ends
 
 
 @pytest.fixture
@@ -33,11 +33,6 @@ def peer():
     one, two = socket.socketpair(socket.AF_UNIX)
     with one, FramedStream(UnixStream.from_stdlib(two)) as framed:
         yield one, framed
-
-
-def wire(*messages: bytes) -> bytes:
-    """Return messages as they are on the wire."""
-    return b"".join(struct.pack("!I", len(message)) + message for message in messages)
 
 
 def read(sock, size):

@@ -14,6 +14,7 @@ import struct
 
 import pytest
 import support
+from framing import framed_pair, wire
 from passing import same
 
 import uds_cffi
@@ -24,19 +25,14 @@ from uds_cffi.receiver import Receiver, return_receiver
 @pytest.fixture
 def framed():
     """Make two framed streams that are connected and take descriptors."""
-    one, two = UnixStream.pair()
-    with FramedStream(one, max_fds=253) as first, FramedStream(two, max_fds=253) as second:
-        yield first, second
+    with framed_pair(max_fds=253) as ends:
+        yield ends
 
 
 def pair_with(max_fds, max_size=1048576):
     """Make a plain socket and a framed stream that takes so many descriptors."""
     one, two = socket.socketpair(socket.AF_UNIX)
     return one, FramedStream(UnixStream.from_stdlib(two), max_size, max_fds)
-
-
-def wire(*messages):
-    return b"".join(struct.pack("!I", len(message)) + message for message in messages)
 
 
 def send_fds(sock, data, numbers):

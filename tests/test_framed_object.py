@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-import struct
 
 import pytest
+from framing import framed_pair, wire
 from support import raises_errno
 
 import uds_cffi
@@ -15,14 +15,8 @@ from uds_cffi import FramedStream, FrameError, MessageFds, OwnedFds, UnixStream
 @pytest.fixture
 def framed():
     """Make two framed streams that are connected."""
-    one, two = UnixStream.pair()
-    with FramedStream(one) as first, FramedStream(two) as second:
-        yield first, second
-
-
-def wire(*messages: bytes) -> bytes:
-    """Return messages as they are on the wire."""
-    return b"".join(struct.pack("!I", len(message)) + message for message in messages)
+    with framed_pair() as ends:
+        yield ends
 
 
 def test_it_owns_the_stream(stream):

@@ -16,9 +16,10 @@ import blocked
 import pytest
 import support
 from blocked import Ticks
+from framing import framed_pair, wire
 from interrupting import Interruption
 
-from uds_cffi import MSG_DONTWAIT, SHUT_WR, FramedStream, IncompleteReadError, UnixStream
+from uds_cffi import MSG_DONTWAIT, SHUT_WR, FramedStream, IncompleteReadError
 
 LARGE = 2**21
 
@@ -26,13 +27,8 @@ LARGE = 2**21
 @pytest.fixture
 def framed():
     """Make two framed streams that are connected."""
-    one, two = UnixStream.pair()
-    with FramedStream(one, 2 * LARGE) as first, FramedStream(two, 2 * LARGE) as second:
-        yield first, second
-
-
-def wire(*messages):
-    return b"".join(struct.pack("!I", len(message)) + message for message in messages)
+    with framed_pair(2 * LARGE) as ends:
+        yield ends
 
 
 def drain(framed, until):

@@ -8,6 +8,7 @@ import struct
 
 import pytest
 import support
+from handles import connected_handles, new_handle
 
 from uds_cffi import ffi, lib
 
@@ -15,17 +16,10 @@ NULL = ffi.NULL
 KINDS = [lib.SOCK_DGRAM, pytest.param(lib.SOCK_SEQPACKET, marks=support.needs("seqpacket"))]
 
 
-def new_handle():
-    return ffi.new("struct uds_handle *")
-
-
 @pytest.fixture(params=KINDS)
 def ends(request):
-    one, two = new_handle(), new_handle()
-    assert lib.uds_handle_socketpair(one, two, request.param, 1) == 0
-    yield one, two
-    lib.uds_handle_close(one)
-    lib.uds_handle_close(two)
+    with connected_handles(request.param, nonblocking=True) as ends:
+        yield ends
 
 
 def packed(packets):

@@ -13,6 +13,7 @@ import sys
 
 import pytest
 import support
+from handles import new_handle
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -24,10 +25,6 @@ MOST = lib.UDS_SCM_MAX_FD
 
 def new_fds():
     return ffi.new("struct uds_fds *")
-
-
-def new_handle():
-    return ffi.new("struct uds_handle *")
 
 
 @contextlib.contextmanager

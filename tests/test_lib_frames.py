@@ -6,6 +6,7 @@ import errno
 import struct
 
 import pytest
+from framing import wire
 
 from uds_cffi import UnixStream, ffi, lib
 
@@ -33,10 +34,6 @@ def writer(stream):
     c = ffi.new("struct uds_frame_writer *", {"handle": handle, "limit": 100, "wire": memory, "size": ROOM})
     yield c, stream[1]
     assert memory != ffi.NULL
-
-
-def wire(*messages):
-    return b"".join(struct.pack("!I", len(message)) + message for message in messages)
 
 
 def lengths(*sizes):

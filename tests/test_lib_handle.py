@@ -12,6 +12,7 @@ import struct
 
 import pytest
 import support
+from handles import connected_handles, new_handle
 
 from uds_cffi import ffi, lib
 
@@ -19,26 +20,19 @@ NULL = ffi.NULL
 KINDS = [lib.SOCK_STREAM, lib.SOCK_DGRAM]
 
 
-def new():
-    return ffi.new("struct uds_handle *")
-
-
 @pytest.fixture
 def pair():
     """Two connected stream sockets in handles."""
-    one, two = new(), new()
-    assert lib.uds_handle_socketpair(one, two, lib.SOCK_STREAM, 0) == 0
-    yield one, two
-    lib.uds_handle_close(one)
-    lib.uds_handle_close(two)
+    with connected_handles() as ends:
+        yield ends
 
 
 # Each call that works on a handle, with arguments that would be good ones.
 CALLS = {
     "uds_handle_detach": (),
     "uds_handle_open": (b"name", 0),
-    "uds_handle_move": (new(),),
-    "uds_handle_dup": (new(),),
+    "uds_handle_move": (new_handle(),),
+    "uds_handle_dup": (new_handle(),),
     "uds_handle_listen": (1,),
     "uds_handle_shutdown": (lib.SHUT_RD,),
     "uds_handle_getsockopt": (lib.SOL_SOCKET, lib.SO_TYPE, ffi.new("int *"), ffi.new("socklen_t *", 4)),
@@ -48,7 +42,7 @@ CALLS = {
     "uds_handle_disconnect": (),
     "uds_handle_getsockname": (ffi.new("struct uds_name *"),),
     "uds_handle_getpeername": (ffi.new("struct uds_name *"),),
-    "uds_handle_accept": (new(), ffi.new("struct uds_name *"), 0),
+    "uds_handle_accept": (new_handle(), ffi.new("struct uds_name *"), 0),
     "uds_handle_describe": (ffi.new("struct uds_description *"),),
     "uds_handle_get_nonblocking": (),
     "uds_handle_set_nonblocking": (1,),
@@ -99,13 +93,13 @@ def test_all_functions_of_handles_are_here():
 @pytest.mark.parametrize("name", CALLS)
 def test_empty_handle_is_ebadf(name):
     """Memory of zeros is a handle with nothing in it, on which every call is -EBADF."""
-    assert getattr(lib, name)(new(), *CALLS[name]) == -errno.EBADF
+    assert getattr(lib, name)(new_handle(), *CALLS[name]) == -errno.EBADF
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_closed_handle_is_ebadf(name):
     """So is one whose number was closed."""
-    handle = new()
+    handle = new_handle()
     assert lib.uds_handle_socket(handle, lib.SOCK_STREAM, 0) == 0
     assert lib.uds_handle_close(handle) == 0
     assert getattr(lib, name)(handle, *CALLS[name]) == -errno.EBADF
@@ -114,14 +108,14 @@ def test_closed_handle_is_ebadf(name):
 @pytest.mark.parametrize("name", ANSWERS)
 def test_answers_of_an_empty_handle(name):
     """Asking for the number or the users, and closing, are no errors."""
-    assert getattr(lib, name)(new()) == ANSWERS[name]
+    assert getattr(lib, name)(new_handle()) == ANSWERS[name]
 
 
 @pytest.mark.parametrize("nonblocking", [0, 1])
 @pytest.mark.parametrize("kind", KINDS)
 def test_socket(kind, nonblocking):
     """A new socket is close-on-exec, and nonblocking when that was asked for."""
-    handle = new()
+    handle = new_handle()
     assert lib.uds_handle_socket(handle, kind, nonblocking) == 0
     number = lib.uds_handle_fileno(handle)
     assert lib.uds_fcntl(number, lib.F_GETFD, 0) == lib.FD_CLOEXEC
@@ -137,7 +131,7 @@ def test_socket(kind, nonblocking):
 @pytest.mark.parametrize("kind", KINDS)
 def test_socketpair(kind, nonblocking):
     """Both ends are close-on-exec, connected, and nonblocking when that was asked for."""
-    one, two = new(), new()
+    one, two = new_handle(), new_handle()
     assert lib.uds_handle_socketpair(one, two, kind, nonblocking) == 0
     for handle in (one, two):
         number = lib.uds_handle_fileno(handle)
@@ -150,7 +144,7 @@ def test_socketpair(kind, nonblocking):
 
 def test_type_that_there_is_not():
     """A socket type of which the kernel knows nothing leaves the handles empty."""
-    one, two = new(), new()
+    one, two = new_handle(), new_handle()
     assert lib.uds_handle_socket(one, 9, 0) < 0
     assert lib.uds_handle_socketpair(one, two, 9, 0) < 0
     assert lib.uds_handle_fileno(one) == lib.uds_handle_fileno(two) == -1
@@ -160,7 +154,7 @@ def test_what_fills_a_handle_fills_only_an_empty_one(pair):
     """A handle that has a number keeps it, and what was made for it is closed again."""
     one, two = pair
     numbers = [lib.uds_handle_fileno(one), lib.uds_handle_fileno(two)]
-    other = new()
+    other = new_handle()
     assert lib.uds_handle_adopt(one, numbers[1], 0) == -errno.EBUSY
     assert lib.uds_handle_socket(one, lib.SOCK_STREAM, 0) == -errno.EBUSY
     assert lib.uds_handle_socketpair(one, other, lib.SOCK_STREAM, 0) == -errno.EBUSY
@@ -175,7 +169,7 @@ def test_what_fills_a_handle_fills_only_an_empty_one(pair):
 
 def test_adopt_and_detach(pair):
     """A number goes in and out without being closed."""
-    handle = new()
+    handle = new_handle()
     number = os.dup(0)
     assert lib.uds_handle_adopt(handle, -1, 0) == -errno.EBADF
     assert lib.uds_handle_adopt(handle, number, 0) == 0
@@ -191,7 +185,7 @@ def test_adopt_and_detach(pair):
 
 def test_borrowed_number_is_not_closed():
     """Closing a handle whose number belongs to somebody else ends the loan and no more."""
-    handle = new()
+    handle = new_handle()
     number = os.dup(0)
     assert lib.uds_handle_adopt(handle, number, 1) == 0
     assert lib.uds_handle_close(handle) == 0
@@ -204,7 +198,7 @@ def test_move(pair):
     """A number moves from one handle to another, and is the same."""
     one, _ = pair
     number = lib.uds_handle_fileno(one)
-    target = new()
+    target = new_handle()
     assert lib.uds_handle_move(one, target) == 0
     assert lib.uds_handle_fileno(one) == -1
     assert lib.uds_handle_fileno(target) == number
@@ -215,10 +209,10 @@ def test_move(pair):
 def test_dup(pair):
     """A copy has another number, is close-on-exec, and lives on its own."""
     one, two = pair
-    copy, another = new(), new()
+    copy, another = new_handle(), new_handle()
     assert lib.uds_handle_dup(one, copy) == 0
     assert lib.uds_handle_dup_number(lib.uds_handle_fileno(one), another) == 0
-    assert lib.uds_handle_dup_number(-1, new()) == -errno.EBADF
+    assert lib.uds_handle_dup_number(-1, new_handle()) == -errno.EBADF
     assert lib.uds_fcntl(lib.uds_handle_fileno(copy), lib.F_GETFD, 0) == lib.FD_CLOEXEC
     assert lib.uds_handle_close(one) == 0
     assert lib.uds_handle_send(copy, b"x", 1, 0) == 1
@@ -229,7 +223,7 @@ def test_dup(pair):
 
 def test_close_reports_what_close_reports():
     """An adopted number that somebody else has closed is -EBADF, and gone from the handle."""
-    handle = new()
+    handle = new_handle()
     number = os.dup(0)
     assert lib.uds_handle_adopt(handle, number, 0) == 0
     os.close(number)
@@ -239,7 +233,7 @@ def test_close_reports_what_close_reports():
 
 def test_listen_and_shutdown(short_dir):
     """listen() needs a name, and shutdown() a direction."""
-    handle = new()
+    handle = new_handle()
     assert lib.uds_handle_socket(handle, lib.SOCK_STREAM, 0) == 0
     assert lib.uds_handle_listen(handle, 1) == -errno.EINVAL
     assert lib.uds_handle_bind(handle, *support.address_of(f"{short_dir}/x")) == 0
@@ -269,7 +263,7 @@ def test_users_close_and_detach(pair):
     with support.in_thread(lib.uds_handle_recv, two, memory, 4, 0) as result:
         support.until(lambda: lib.uds_handle_users(two) == 1)
         assert lib.uds_handle_detach(two) == lib.uds_handle_open(two, b"", 0) == -errno.EBUSY
-        assert lib.uds_handle_move(two, new()) == -errno.EBUSY
+        assert lib.uds_handle_move(two, new_handle()) == -errno.EBUSY
         assert lib.uds_handle_close(two) == 1
         assert lib.uds_handle_fileno(two) == -1
         assert lib.uds_handle_close(two) == 1
@@ -287,7 +281,7 @@ def test_users_close_and_detach(pair):
 
 def test_handle_can_be_filled_again():
     """An emptied handle is as good as a new one."""
-    handle = new()
+    handle = new_handle()
     for _ in range(3):
         assert lib.uds_handle_socket(handle, lib.SOCK_STREAM, 0) == 0
         assert lib.uds_handle_close(handle) == 0
@@ -295,7 +289,7 @@ def test_handle_can_be_filled_again():
 
 def test_sealed_handle_stays_empty(pair):
     """Only an empty handle can be sealed; then it is a closed one that nothing fills."""
-    handle = new()
+    handle = new_handle()
     assert lib.uds_handle_seal(pair[0]) == -errno.EBUSY
     assert lib.uds_handle_fileno(pair[0]) >= 0
     assert lib.uds_handle_seal(handle) == 0

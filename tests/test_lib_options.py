@@ -11,6 +11,7 @@ import stat
 
 import pytest
 import support
+from handles import connected_handles, new_handle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,10 +19,6 @@ from uds_cffi import ffi, lib
 
 START = lib.UDS_SUN_PATH_OFFSET
 ROOM = lib.UDS_SUN_PATH_SIZE
-
-
-def new():
-    return ffi.new("struct uds_handle *")
 
 
 def fill(path, terminated=1):
@@ -32,17 +29,14 @@ def fill(path, terminated=1):
 @pytest.fixture
 def pair():
     """Two connected stream sockets in handles."""
-    one, two = new(), new()
-    assert lib.uds_handle_socketpair(one, two, lib.SOCK_STREAM, 0) == 0
-    yield one, two
-    lib.uds_handle_close(one)
-    lib.uds_handle_close(two)
+    with connected_handles() as ends:
+        yield ends
 
 
 @pytest.fixture
 def pipe():
     """Hold a descriptor that is no socket."""
-    handle = new()
+    handle = new_handle()
     read, write = os.pipe()
     os.close(write)
     assert lib.uds_handle_adopt(handle, read, 0) == 0
@@ -74,7 +68,7 @@ def test_limits_of_addresses():
 
 def test_names_of_sockets(socket_path):
     """bind, connect, accept, getsockname and getpeername, with names that have a length."""
-    listener, client, server, name = new(), new(), new(), ffi.new("struct uds_name *")
+    listener, client, server, name = new_handle(), new_handle(), new_handle(), ffi.new("struct uds_name *")
     where = fill(os.fsencode(socket_path))
     for handle in (listener, client):
         assert lib.uds_handle_socket(handle, lib.SOCK_STREAM, 0) == 0
@@ -98,7 +92,7 @@ def test_names_of_sockets(socket_path):
 
 def test_accept_into_a_handle_in_use(socket_path, pair):
     """What cannot be stored is closed, and the handle keeps what it has."""
-    listener, client, name = new(), new(), ffi.new("struct uds_name *")
+    listener, client, name = new_handle(), new_handle(), ffi.new("struct uds_name *")
     where = fill(os.fsencode(socket_path))
     for handle in (listener, client):
         assert lib.uds_handle_socket(handle, lib.SOCK_STREAM, 0) == 0
@@ -114,7 +108,7 @@ def test_accept_into_a_handle_in_use(socket_path, pair):
 
 def test_socket_that_is_made_and_connected(socket_path):
     """One call makes a socket and connects it; its peer tells whether it has a name."""
-    listener, client, server, name = new(), new(), new(), ffi.new("struct uds_name *")
+    listener, client, server, name = new_handle(), new_handle(), new_handle(), ffi.new("struct uds_name *")
     path = os.fsencode(socket_path)
     assert lib.uds_handle_open_connected(client, 9, path, len(path)) < 0
     assert lib.uds_handle_fileno(client) == -1
@@ -145,14 +139,14 @@ def test_socket_that_is_made_and_connected(socket_path):
 )
 def test_what_is_no_name_of_a_peer(name):
     """Bytes that are no path and no abstract name are refused before a socket is made."""
-    handle = new()
+    handle = new_handle()
     assert lib.uds_handle_open_connected(handle, lib.SOCK_STREAM, name, len(name)) == lib.UDS_NO_NAME
     assert lib.uds_handle_fileno(handle) == -1
 
 
 def test_abstract_name_of_a_peer():
     """Behind a leading NUL every byte counts, where there are abstract names; elsewhere it is no name."""
-    handle, name = new(), b"\0nobody\0is here"
+    handle, name = new_handle(), b"\0nobody\0is here"
     expected = -errno.ECONNREFUSED if lib.UDS_HAS_ABSTRACT else lib.UDS_NO_NAME
     assert lib.uds_handle_open_connected(handle, lib.SOCK_STREAM, name, len(name)) == expected
     lib.uds_handle_close(handle)
@@ -160,7 +154,7 @@ def test_abstract_name_of_a_peer():
 
 def test_disconnect(pair):
     """Only datagram sockets can be disconnected."""
-    one, two = new(), new()
+    one, two = new_handle(), new_handle()
     assert lib.uds_handle_disconnect(pair[0]) == -errno.EINVAL
     assert lib.uds_handle_socketpair(one, two, lib.SOCK_DGRAM, 0) == 0
     assert lib.uds_handle_disconnect(one) == 0
@@ -177,7 +171,7 @@ def test_describe(pair, pipe, socket_path):
     assert lib.uds_handle_describe(pair[0], description) == 0
     assert (description.domain, description.type, description.listening) == (lib.AF_UNIX, lib.SOCK_STREAM, 0)
     assert lib.uds_handle_describe(pipe, description) == -errno.ENOTSOCK
-    listener = new()
+    listener = new_handle()
     lib.uds_handle_socket(listener, lib.SOCK_STREAM, 0)
     lib.uds_handle_bind(listener, *fill(os.fsencode(socket_path)))
     lib.uds_handle_listen(listener, 1)
@@ -219,7 +213,7 @@ def test_unread_bytes(pair, socket_path):
     assert lib.uds_handle_unread_bytes(two) == 0
     lib.uds_handle_send(one, b"12345", 5, 0)
     assert lib.uds_handle_unread_bytes(two) == 5
-    listener = new()
+    listener = new_handle()
     lib.uds_handle_socket(listener, lib.SOCK_STREAM, 0)
     lib.uds_handle_bind(listener, *fill(os.fsencode(socket_path)))
     lib.uds_handle_listen(listener, 1)
@@ -255,7 +249,7 @@ def test_peer_credentials(pair, pipe):
     assert peer.present == lib.UDS_PEER_PID | lib.UDS_PEER_UID | lib.UDS_PEER_GID
     assert (peer.pid, peer.euid, peer.egid) == (os.getpid(), os.geteuid(), os.getegid())
     assert lib.uds_handle_peer_credentials(pipe, peer) == -errno.ENOTSOCK
-    alone = new()
+    alone = new_handle()
     lib.uds_handle_socket(alone, lib.SOCK_STREAM, 0)
     assert lib.uds_handle_peer_credentials(alone, peer) == -errno.ENOTCONN
     assert peer.present == 0
@@ -278,7 +272,7 @@ def test_peer_groups(pair, pipe):
     assert sorted(ffi.unpack(groups, count) if count else []) == sorted(os.getgroups())
     assert lib.uds_handle_peer_groups(pair[0], groups, 0) == count
     assert lib.uds_handle_peer_groups(pipe, groups, 1) == -errno.ENOTSOCK
-    alone = new()
+    alone = new_handle()
     lib.uds_handle_socket(alone, lib.SOCK_STREAM, 0)
     assert lib.uds_handle_peer_groups(alone, groups, 1) == -errno.ENOTCONN
     lib.uds_handle_close(alone)

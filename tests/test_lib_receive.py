@@ -12,16 +12,13 @@ import struct
 
 import pytest
 import support
+from handles import new_handle
 
 from uds_cffi import ffi, lib
 
 NULL = ffi.NULL
 KINDS = [lib.SOCK_STREAM, lib.SOCK_DGRAM]
 PACKETS = [lib.SOCK_DGRAM, pytest.param(lib.SOCK_SEQPACKET, marks=support.needs("seqpacket"))]
-
-
-def new_handle():
-    return ffi.new("struct uds_handle *")
 
 
 class Pair:

@@ -10,22 +10,16 @@ import os
 import time
 
 import pytest
+from handles import connected_handles, new_handle
 
-from uds_cffi import ffi, lib
-
-
-def new_handle():
-    return ffi.new("struct uds_handle *")
+from uds_cffi import lib
 
 
 @pytest.fixture
 def pair():
     """Make two connected sockets, nonblocking."""
-    one, two = new_handle(), new_handle()
-    assert lib.uds_handle_socketpair(one, two, lib.SOCK_STREAM, 1) == 0
-    yield one, two
-    lib.uds_handle_close(one)
-    lib.uds_handle_close(two)
+    with connected_handles(nonblocking=True) as ends:
+        yield ends
 
 
 def test_wait(pair):

@@ -35,9 +35,7 @@ NAMES = tuple(FEATURES)
 HERE = [name for name, feature in FEATURES.items() if feature is None or support.supported(feature)]
 
 here = pytest.mark.parametrize("name", HERE)
-kinds = pytest.mark.parametrize(
-    "kind", [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
-)
+kinds = pytest.mark.parametrize("kind", support.TYPES)
 
 DEFAULTS = {
     "pass_credentials": False,

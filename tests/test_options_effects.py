@@ -20,12 +20,8 @@ from uds_cffi import (
     UnixStream,
 )
 
-kinds = pytest.mark.parametrize(
-    "kind", [UnixStream, UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
-)
-packets = pytest.mark.parametrize(
-    "kind", [UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
-)
+kinds = pytest.mark.parametrize("kind", support.TYPES)
+packets = pytest.mark.parametrize("kind", support.PACKET_TYPES)
 connected = pytest.mark.parametrize(
     ("listening", "connection"),
     [

@@ -23,16 +23,13 @@ from uds_cffi import (
     Packet,
     PacketFds,
     PacketInto,
-    UnixDatagram,
-    UnixSeqpacketConn,
     lib,
 )
 
-TYPES = [UnixDatagram, pytest.param(UnixSeqpacketConn, marks=support.needs("seqpacket"))]
 IOV_MAX = lib.IOV_MAX
 
 
-@pytest.fixture(params=TYPES)
+@pytest.fixture(params=support.PACKET_TYPES)
 def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
     """Make a pair of each type."""
     one, two = request.param.pair()

@@ -19,14 +19,13 @@ from blocked import running
 from uds_cffi import SHUT_RD, UnixDatagram, UnixSeqpacketConn, lib
 
 seqpacket = support.needs("seqpacket")
-TYPES = [UnixDatagram, pytest.param(UnixSeqpacketConn, marks=seqpacket)]
 # include/uapi/asm-generic/socket.h; the same on every architecture but parisc and sparc.
 SO_TIMESTAMP = 29
 SO_TIMESTAMPNS = 35
 OPTIONS = [None, SO_TIMESTAMP, SO_TIMESTAMPNS]
 
 
-@pytest.fixture(params=TYPES)
+@pytest.fixture(params=support.PACKET_TYPES)
 def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
     """Make a pair of each type."""
     one, two = request.param.pair()
@@ -225,7 +224,7 @@ def watched(kind: Any, before: Any, after: Any) -> Any:
     return Watched
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", support.PACKET_TYPES)
 def test_reader_that_was_too_late_waits_for_the_next_packet(kind: Any) -> None:
     """When another reader takes the packet between the look and the read, the next one is received."""
 
@@ -243,7 +242,7 @@ def test_reader_that_was_too_late_waits_for_the_next_packet(kind: Any) -> None:
         assert two.recv_packet() == b"second"
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", support.PACKET_TYPES)
 def test_reader_that_met_a_longer_packet_says_so(kind: Any) -> None:
     """When a longer packet follows the one that another reader took, it was cut: EMSGSIZE, and not a part of it."""
 
@@ -275,7 +274,7 @@ def test_reader_that_met_the_end() -> None:
 
 
 @support.needs("packet_end")
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", support.PACKET_TYPES)
 def test_reader_that_met_an_empty_packet(kind: Any) -> None:
     """When an empty packet follows the one that another reader took, it is received as one."""
 
