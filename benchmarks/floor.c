@@ -89,6 +89,19 @@ static void close_received(const int *fds, int count)
         close(fds[index]);
 }
 
+/* A message of one piece with control messages beside it. */
+static void lay_out(struct msghdr *message, struct iovec *iov, void *data, size_t size, void *control,
+                    size_t control_size)
+{
+    memset(message, 0, sizeof *message);
+    iov->iov_base = data;
+    iov->iov_len = size;
+    message->msg_iov = iov;
+    message->msg_iovlen = 1;
+    message->msg_control = control;
+    message->msg_controllen = control_size;
+}
+
 static int64_t bare_recv_fds(int fd, void *into, size_t room, int *fds, int most)
 {
     union {
@@ -100,13 +113,7 @@ static int64_t bare_recv_fds(int fd, void *into, size_t room, int *fds, int most
     struct cmsghdr *item;
     int count;
 
-    memset(&message, 0, sizeof message);
-    iov.iov_base = into;
-    iov.iov_len = room;
-    message.msg_iov = &iov;
-    message.msg_iovlen = 1;
-    message.msg_control = control.bytes;
-    message.msg_controllen = sizeof control.bytes;
+    lay_out(&message, &iov, into, room, control.bytes, sizeof control.bytes);
     FAIL_IF_NEGATIVE(recvmsg(fd, &message, MSG_CMSG_CLOEXEC));
     item = CMSG_FIRSTHDR(&message);
     if (item == NULL || item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS)
@@ -134,13 +141,7 @@ static int64_t floor_fds(int from, int to, const int *fds, int count, int64_t ro
     if (count < 1 || count > MOST_FDS)
         return -EINVAL;
     while (rounds-- > 0) {
-        memset(&message, 0, sizeof message);
-        iov.iov_base = &byte;
-        iov.iov_len = 1;
-        message.msg_iov = &iov;
-        message.msg_iovlen = 1;
-        message.msg_control = control.bytes;
-        message.msg_controllen = CMSG_SPACE((size_t)count * sizeof(int));
+        lay_out(&message, &iov, &byte, 1, control.bytes, CMSG_SPACE((size_t)count * sizeof(int)));
         item = CMSG_FIRSTHDR(&message);
         item->cmsg_level = SOL_SOCKET;
         item->cmsg_type = SCM_RIGHTS;
@@ -172,13 +173,7 @@ static int64_t floor_credentials(int from, int to, const void *data, size_t size
     memset(&sender, 0, sizeof sender);
     while (rounds-- > 0) {
         FAIL_IF_NEGATIVE(send(from, data, size, MSG_NOSIGNAL));
-        memset(&message, 0, sizeof message);
-        iov.iov_base = into;
-        iov.iov_len = room;
-        message.msg_iov = &iov;
-        message.msg_iovlen = 1;
-        message.msg_control = control.bytes;
-        message.msg_controllen = sizeof control.bytes;
+        lay_out(&message, &iov, into, room, control.bytes, sizeof control.bytes);
         FAIL_IF_NEGATIVE(recvmsg(to, &message, MSG_CMSG_CLOEXEC));
         item = CMSG_FIRSTHDR(&message);
         if (item == NULL || item->cmsg_type != SCM_CREDENTIALS)

@@ -19,7 +19,7 @@ from benchmarks import command, figures, machine, plot, report
 from benchmarks.figures import Spread, change, ratio, spread
 from benchmarks.isolate import ChildError, isolated
 from benchmarks.measure import Measured, Settings, WrongResult, measure, measure_apart
-from benchmarks.operation import OPERATIONS, SCALING, Operation, Trial, lacks_feature, lacks_method, register
+from benchmarks.operation import OPERATIONS, SCALING, Operation, Trial, lacks_feature, register
 
 TINY = Settings(repeats=3, slice_seconds=1e-5, warm_seconds=0.0, warm_rounds=1, longest_warm=0.001)
 
@@ -133,12 +133,6 @@ def test_two_operations_have_two_names():
     """A name that is taken is refused."""
     with pytest.raises(ValueError, match="already"):
         register(OPERATIONS[NAME])
-
-
-def test_absent_method_is_named():
-    """An operation that needs a method which is not there says so."""
-    assert lacks_method(int, "to_bytes")() is None
-    assert lacks_method(int, "to_bytes", "no_such")() == "this uds_cffi has no int.no_such"
 
 
 @pytest.mark.parametrize("feature", ["seqpacket", "credentials", "abstract_addresses"])

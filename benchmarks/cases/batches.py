@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
 
 import uds_cffi
 
 from .. import floor
-from ..operation import FLOOR, OURS, STDLIB, Operation, Trial, Way, lacks_method, register
-from .pairs import TYPES, missing_type, our_pair, payload, stdlib_pair
+from ..operation import FLOOR, OURS, STDLIB, Operation, Trial, Way, register
+from .pairs import missing_type, our_pair, payload, stdlib_pair
 
 SIZE = 64
 
@@ -62,8 +61,7 @@ def _prepare_batch(stack: ExitStack, name: str, count: int) -> Trial:
 
 def _prepare_framed(stack: ExitStack, count: int) -> Trial:
     one, two = our_pair(stack, "stream")
-    framed: Any = uds_cffi.FramedStream  # type: ignore[attr-defined, unused-ignore]
-    sender, receiver = stack.enter_context(framed(one)), stack.enter_context(framed(two))
+    sender, receiver = (stack.enter_context(uds_cffi.FramedStream(end)) for end in (one, two))
     messages = _packets(count)
     stdlib, _ = _single_packets(stack, "datagram", messages)
     from_, to = stdlib_pair(stack, "stream")
@@ -78,21 +76,13 @@ def _prepare_framed(stack: ExitStack, count: int) -> Trial:
         return messages if bytes(made.ffi.buffer(into)) == framed_bytes else []
 
     def ours(rounds: int) -> list[bytes]:
-        got: Any = []
+        got: list[bytes] = []
         for _ in range(rounds):
             sender.send_messages(messages)
             got = receiver.recv_messages()
-        return [getattr(message, "data", message) for message in got]
+        return got
 
     return Trial({OURS: ours, STDLIB: stdlib, FLOOR: in_c}, messages)
-
-
-def _missing_batch(name: str) -> str | None:
-    return missing_type(name)() or lacks_method(TYPES[name][0], "send_batch", "recv_batch")()
-
-
-def _missing_framed() -> str | None:
-    return None if hasattr(uds_cffi, "FramedStream") else "this uds_cffi has no FramedStream"
 
 
 for _name in ("datagram", "seqpacket"):
@@ -102,7 +92,7 @@ for _name in ("datagram", "seqpacket"):
                 f"{_name} batch of {_count} x {SIZE} B",
                 "batches, against single packets",
                 partial(_prepare_batch, name=_name, count=_count),
-                partial(_missing_batch, _name),
+                missing_type(_name),
             )
         )
 register(
@@ -110,6 +100,5 @@ register(
         f"64 framed messages of {SIZE} B",
         "framed messages, against single datagrams",
         partial(_prepare_framed, count=64),
-        _missing_framed,
     )
 )

@@ -13,7 +13,7 @@ import uds_cffi
 from uds_cffi import Packet, ffi, lib
 
 from .. import floor
-from ..operation import BARE, OURS, Operation, Trial, register
+from ..operation import BARE, OURS, Operation, Trial, Way, of_its_own, register
 from .descriptors import check_received, open_files
 from .pairs import missing_type, our_pair, payload
 
@@ -40,28 +40,19 @@ def _prepare_handle(stack: ExitStack) -> Trial:
     size = len(data)
     into = ffi.new("char[]", ROOM)
     view = ffi.buffer(into)
-    handle_send, handle_recv, bare_send, bare_recv = (
-        lib.uds_handle_send,
-        lib.uds_handle_recv,
-        lib.uds_send,
-        lib.uds_recv,
-    )
 
-    def ours(rounds: int) -> bytes:
-        got = 0
-        for _ in range(rounds):
-            handle_send(handle_one, data, size, flags)
-            got = handle_recv(handle_two, into, ROOM, 0)
-        return bytes(view[:got])
+    def received(send: Any, recv: Any, one: Any, two: Any) -> Way:
+        def way(rounds: int) -> bytes:
+            got = 0
+            for _ in range(rounds):
+                send(one, data, size, flags)
+                got = recv(two, into, ROOM, 0)
+            return bytes(view[:got])
 
-    def bare(rounds: int) -> bytes:
-        got = 0
-        for _ in range(rounds):
-            bare_send(one, data, size, flags)
-            got = bare_recv(two, into, ROOM, 0)
-        return bytes(view[:got])
+        return of_its_own(way)
 
-    return Trial({OURS: ours, BARE: bare}, data)
+    ours = received(lib.uds_handle_send, lib.uds_handle_recv, handle_one, handle_two)
+    return Trial({OURS: ours, BARE: received(lib.uds_send, lib.uds_recv, one, two)}, data)
 
 
 def _bare_socketpair(rounds: int) -> int:

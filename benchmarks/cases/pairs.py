@@ -10,7 +10,7 @@ from typing import Any, Callable
 import uds_cffi
 
 from .. import floor
-from ..operation import FLOOR, OURS, STDLIB, Trial, lacks_feature
+from ..operation import FLOOR, OURS, STDLIB, Trial, Way, lacks_feature, of_its_own
 
 TYPES = {
     "stream": (uds_cffi.UnixStream, socket.SOCK_STREAM),
@@ -50,8 +50,6 @@ def exchange(
     stdlibs: tuple[socket.socket, socket.socket],
     data: bytes,
     room: int,
-    *,
-    packets: bool,
     flags: int = 0,
 ) -> Trial:
     """Return the trial that sends bytes through two pairs and receives them.
@@ -61,34 +59,21 @@ def exchange(
         stdlibs: a pair of the standard library; the floor uses it too.
         data: what is sent.
         room: how many bytes are asked for.
-        packets: whether ours receives packets.
         flags: what the floor calls with.
     """
-    one, two = ours
     from_, to = stdlibs
     made = floor.load()
     into = made.ffi.new("char[]", room)
 
-    def bytes_received(rounds: int) -> Any:
-        got = b""
-        for _ in range(rounds):
-            one.send(data)
-            got = two.recv(room)
-        return got
+    def received(one: Any, two: Any) -> Way:
+        def way(rounds: int) -> Any:
+            got: Any = None
+            for _ in range(rounds):
+                one.send(data)
+                got = two.recv(room)
+            return got if isinstance(got, bytes) else got.data
 
-    def packets_received(rounds: int) -> Any:
-        packet: Any = None
-        for _ in range(rounds):
-            one.send(data)
-            packet = two.recv(room)
-        return packet.data
-
-    def stdlib(rounds: int) -> bytes:
-        got = b""
-        for _ in range(rounds):
-            from_.send(data)
-            got = to.recv(room)
-        return got
+        return of_its_own(way)
 
     def in_c(rounds: int) -> bytes:
         got = floor.check(
@@ -96,4 +81,4 @@ def exchange(
         )
         return bytes(made.ffi.buffer(into, got))
 
-    return Trial({OURS: packets_received if packets else bytes_received, STDLIB: stdlib, FLOOR: in_c}, data)
+    return Trial({OURS: received(*ours), STDLIB: received(*stdlibs), FLOOR: in_c}, data)

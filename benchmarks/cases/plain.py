@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
 from .. import bare, floor
-from ..operation import BARE, FLOOR, OURS, STDLIB, Operation, Trial, register
+from ..operation import BARE, FLOOR, OURS, STDLIB, Operation, Trial, Way, of_its_own, register
 from .pairs import TYPES, exchange, missing_type, our_pair, payload, stdlib_pair
 
 # Bytes sent, bytes asked for, and how the row is called.
@@ -20,32 +21,28 @@ SIZES = (
 
 def _prepare(stack: ExitStack, name: str, size: int, room: int) -> Trial:
     stdlibs = stdlib_pair(stack, name)
-    trial = exchange(our_pair(stack, name), stdlibs, payload(size), room, packets=name != "stream")
+    trial = exchange(our_pair(stack, name), stdlibs, payload(size), room)
     trial.ways[BARE] = bare.send_recv(stdlibs[0].fileno(), stdlibs[1].fileno(), payload(size), room)
     return trial
 
 
 def _prepare_into(stack: ExitStack, name: str, size: int) -> Trial:
-    one, two = our_pair(stack, name)
+    ours = our_pair(stack, name)
     from_, to = stdlib_pair(stack, name)
     data = bytearray(payload(size))
     buffer = bytearray(size)
     made = floor.load()
     into = made.ffi.new("char[]", size)
 
-    def ours(rounds: int) -> bytes:
-        buffer[:1] = b"\0"
-        for _ in range(rounds):
-            one.send(data)
-            two.recv_into(buffer)
-        return bytes(buffer)
+    def received(one: Any, two: Any) -> Way:
+        def way(rounds: int) -> bytes:
+            buffer[:1] = b"\0"
+            for _ in range(rounds):
+                one.send(data)
+                two.recv_into(buffer)
+            return bytes(buffer)
 
-    def stdlib(rounds: int) -> bytes:
-        buffer[:1] = b"\0"
-        for _ in range(rounds):
-            from_.send(data)
-            to.recv_into(buffer)
-        return bytes(buffer)
+        return of_its_own(way)
 
     def in_c(rounds: int) -> bytes:
         memory = made.ffi.from_buffer(data)
@@ -53,7 +50,7 @@ def _prepare_into(stack: ExitStack, name: str, size: int) -> Trial:
         return bytes(made.ffi.buffer(into, got))
 
     in_cffi = bare.recv_into(from_.fileno(), to.fileno(), data, buffer)
-    return Trial({OURS: ours, STDLIB: stdlib, BARE: in_cffi, FLOOR: in_c}, bytes(data))
+    return Trial({OURS: received(*ours), STDLIB: received(from_, to), BARE: in_cffi, FLOOR: in_c}, bytes(data))
 
 
 for _name in TYPES:

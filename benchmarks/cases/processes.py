@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Callable
 
 from .. import floor
-from ..operation import CONTROL, FLOOR, OURS, STDLIB, Operation, Trial, Way, register
+from ..operation import CONTROL, FLOOR, OURS, STDLIB, Operation, Trial, Way, of_its_own, register
 from .pairs import our_pair, payload, stdlib_pair
 
 CHUNK = 65536
@@ -94,7 +94,7 @@ def _prepare_ping_pong(stack: ExitStack, apart: bool) -> Trial:
                 got = end.recv(room)
             return got
 
-        return ask
+        return of_its_own(ask)
 
     def in_c(rounds: int) -> bytes:
         got = floor.check(made.lib.floor_ask(ends[FLOOR].fileno(), data, room, into, room, rounds))
@@ -137,7 +137,7 @@ def _prepare_throughput(stack: ExitStack) -> Trial:
                 end.sendall(data)
             return end.recv(1)
 
-        return pour
+        return of_its_own(pour)
 
     def in_c(rounds: int) -> bytes:
         return bytes([floor.check(made.lib.floor_pour(ends[FLOOR].fileno(), data, CHUNK, rounds))])

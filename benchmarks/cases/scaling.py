@@ -17,7 +17,7 @@ import uds_cffi
 from .. import floor
 from ..limits import allow_descriptors
 from ..measure import WrongResult
-from ..operation import FLOOR, OURS, SCALING, STDLIB, Operation, Trial, Way, register
+from ..operation import FLOOR, OURS, SCALING, STDLIB, Operation, Trial, Way, of_its_own, register
 from .pairs import payload
 
 ROOM = 4096
@@ -57,7 +57,7 @@ def _prepare(stack: ExitStack, connections: int) -> Trial:
             turn = (turn + rounds) % count
             return got
 
-        return serve
+        return of_its_own(serve)
 
     turn_in_c = 0
 

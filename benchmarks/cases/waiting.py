@@ -21,7 +21,7 @@ def _prepare_timeouts(stack: ExitStack) -> Trial:
         end.set_write_timeout(SECONDS)
     for other in stdlibs:
         other.settimeout(SECONDS)
-    return exchange(ours, stdlibs, payload(64), ROOM, packets=False, flags=socket.MSG_DONTWAIT)
+    return exchange(ours, stdlibs, payload(64), ROOM, flags=socket.MSG_DONTWAIT)
 
 
 def _prepare_nothing(stack: ExitStack, name: str) -> Trial:
