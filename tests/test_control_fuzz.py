@@ -18,7 +18,7 @@ from uds_cffi.control import RIGHTS, decode, items
 HEADER = lib.CMSG_LEN(0)
 C_INTS = st.integers(-(2**31), 2**31 - 1)
 LENGTHS = st.one_of(st.integers(0, 64), st.integers(0, 2**64 - 1), st.sampled_from([2**31, 2**32, 2**63, 2**64 - 1]))
-quick = settings(deadline=None, max_examples=100)
+quick = settings(deadline=None, max_examples=50)
 
 
 def header_bytes(length: int, level: int, type_: int) -> bytes:

@@ -84,26 +84,32 @@ def generate(folder: Path, out: str = "out.c", **environment: str) -> str:
     return (folder / out).read_text(encoding="utf-8")
 
 
-def test_generated_source_is_the_same_every_time(tmp_path):
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory):
+    """Generate the C once for all; yields the text, and what appeared in the folder beside the copy."""
+    folder = tmp_path_factory.mktemp("generated")
+    copy_of_the_build(folder)
+    before = set(folder.rglob("*"))
+    text = generate(folder, PYTHONHASHSEED="1")
+    return text, [path.relative_to(folder) for path in set(folder.rglob("*")) - before]
+
+
+def test_generated_source_is_the_same_every_time(tmp_path, generated):
     """The same declarations give the same C, byte for byte."""
     copy_of_the_build(tmp_path)
 
-    assert generate(tmp_path, PYTHONHASHSEED="1") == generate(tmp_path, PYTHONHASHSEED="2")
+    assert generate(tmp_path, PYTHONHASHSEED="2") == generated[0]
 
 
-def test_generating_writes_only_what_was_asked_for(tmp_path):
+def test_generating_writes_only_what_was_asked_for(generated):
     """Nothing is compiled in place, where it would hide every later build."""
-    copy_of_the_build(tmp_path)
-    before = set(tmp_path.rglob("*"))
-    generate(tmp_path)
-
-    assert set(tmp_path.rglob("*")) - before == {tmp_path / "out.c"}
+    assert generated[1] == [Path("out.c")]
 
 
-def test_minimal_switch_is_in_the_source(tmp_path):
+def test_minimal_switch_is_in_the_source(tmp_path, generated):
     """The two builds differ in their text, so that neither takes the other's objects."""
     copy_of_the_build(tmp_path)
-    normal, minimal = generate(tmp_path), generate(tmp_path, UDS_MINIMAL="1")
+    normal, minimal = generated[0], generate(tmp_path, UDS_MINIMAL="1")
     switch = "#define UDS_MINIMAL 1\n"
 
     assert switch not in normal
