@@ -297,7 +297,8 @@ def test_first_use_that_is_interrupted_can_be_repeated():
         INTERRUPTED
         + textwrap.dedent(
             f"""
-            for last in range(1, {count}, {count // 25}):
+            # The lines are never quite as many: the collector runs finalizers when it likes.
+            for last in range(1, {count * 9 // 10}, {count // 25}):
                 if os.fork() == 0:
                     sys.settrace(trace)
                     try:

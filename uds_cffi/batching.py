@@ -273,7 +273,12 @@ class Batching(Connected):
             microseconds = calls.get_timeout(self._handle, calls.SO_RCVTIMEO)
             if microseconds:
                 deadline = now() + microseconds / 1e6
-        taken = self._finish(attempt, flags, deadline, taken, timeout, POLLIN, kernel_timeout=0, end=0)
+        try:
+            taken = self._finish(attempt, flags, deadline, taken, timeout, POLLIN, kernel_timeout=0, end=0)
+        except BaseException:
+            # A signal handler's, which perhaps ran when descriptors had come.
+            incoming.release()
+            raise
         if taken < 0:
             return_batch(incoming)
             raise error(-taken)

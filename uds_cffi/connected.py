@@ -7,7 +7,6 @@ the library waits; without one the kernel waits.
 from __future__ import annotations
 
 import errno
-from functools import partial
 
 from . import calls, credentials, naming
 from .address import UnixSocketAddr, bytes_of_peer
@@ -270,7 +269,7 @@ class Connected(Socket):
 
     def _finish_receive(self, receive: Callable[[CData], int], receiver: Receiver, flags: int, count: int) -> int:
         """Bring a receive that failed at first to its end; after an error of the kernel the pool gets its receiver."""
-        count = self._read_code(partial(receive, receiver.c), flags, result=count)
+        count = self._read_code(lambda: receive(receiver.c), flags, result=count)
         if count < 0:
             return_receiver(receiver)
             raise error(-count)
@@ -293,7 +292,7 @@ class Connected(Socket):
         count = receive(receiver.c)
         if count < 0:
             try:
-                tried = None if count == _EAGAIN else try_once(partial(receive, receiver.c), count)
+                tried = None if count == _EAGAIN else try_once(lambda: receive(receiver.c), count)
             except OSError:
                 give(receiver)
                 raise

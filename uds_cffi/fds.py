@@ -12,20 +12,19 @@ Rules:
 from __future__ import annotations
 
 import errno
-import os
 import warnings
-from collections import deque
-from operator import index as to_index
 
 from . import calls
 from .calls import check, fds_close, fds_number, new_fds
 from .errors import error
 from .fd import OwnedFd
 from .owner import Owner, refuse_copy
+from .pools import pool
 from .values import Closing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Iterator
     from typing import Any, overload
 
@@ -160,11 +159,10 @@ class OwnedFds(Closing):
         count = self._count
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(count))]
-        place = to_index(index)
-        if place < 0:
-            place += count
-        if not 0 <= place < count:
-            raise IndexError(f"descriptor {index} of {count}")
+        try:
+            place = range(count)[index]
+        except IndexError:
+            raise IndexError(f"descriptor {index} of {count}") from None
         owner = self._owner(place)
         made = self._made
         if ~place not in made:
@@ -263,10 +261,8 @@ class OwnedFds(Closing):
         return f"<OwnedFds {self.numbers()}>"
 
 
-# Memory that is used again, so that none need be made for each receive; the oldest goes when there is too much.
 _MOST_SPARE = 64
-_spare: deque[Slots] = deque(maxlen=_MOST_SPARE)
-os.register_at_fork(after_in_child=_spare.clear)
+_spare: deque[Slots] = pool(_MOST_SPARE)
 _take_spare = _spare.pop
 _give_spare = _spare.append
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from . import calls
 from ._lib import ffi, lib
 from .address import UnixSocketAddr
 from .errors import AddressError, error
+from .pools import pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from typing import Any
 
     from ._lib import CData
@@ -21,8 +21,7 @@ def new_name() -> CData:
     return ffi.new("struct uds_name *")
 
 
-# The names that nobody is using, for calls that are made often.  They are only memory, also in the child of a fork.
-_names: deque[CData] = deque(maxlen=8)
+_names: deque[CData] = pool(8)
 take_name = _names.pop
 give_name = _names.append
 

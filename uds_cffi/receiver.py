@@ -19,6 +19,7 @@ from .address import UnixSocketAddr
 from .calls import receive_fds, receive_packed
 from .fds import OwnedFds
 from .naming import new_name
+from .pools import pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
     from ._lib import CData
     from .message import Incoming
-else:
-    # It is the same class; loading the rest of `collections` takes as long as a third of this library.
-    from _collections import deque
 
 # The sizes that most calls ask for; their receivers are ready at hand.
 SMALL_SIZE = 64 * 1024
@@ -251,10 +249,8 @@ class Receiver:
         return fds
 
 
-# The last one that was used is the first to be used again; the one that waited longest goes when there are too many.
-_small: deque[Receiver] = deque(maxlen=_SMALL_COUNT)
+_small: deque[Receiver] = pool(_SMALL_COUNT)
 _large: list[Receiver] = []
-os.register_at_fork(after_in_child=_small.clear)
 os.register_at_fork(after_in_child=_large.clear)
 
 # For receives of small sizes: IndexError when there is none.

@@ -61,7 +61,12 @@ class Receiving(Sending):
         self, receiver: Receiver, receive: Callable[[], int], flags: int, result: int | None = None
     ) -> int:
         """Receive with a receiver of the pool, unless that was tried, and bring it to its end; the result is packed."""
-        result = self._read_code(receive, flags, result=result)
+        try:
+            result = self._read_code(receive, flags, result=result)
+        except BaseException:
+            # A signal handler's, which perhaps ran when descriptors had come.
+            receiver.close_fds()
+            raise
         if result < 0:
             return_receiver(receiver)
             raise error(-result)
