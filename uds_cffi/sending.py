@@ -54,9 +54,10 @@ class Sending(Connected):
                 allows; BlockingIOError, TimeoutError.
         """
         if flags == 0:
-            if type(data) is bytearray and len(data) <= _COPIED:
-                data = bytes(data)
-            if type(data) is bytes:
+            kind = type(data)
+            if kind is bytearray and len(data) <= _COPIED:
+                data, kind = bytes(data), bytes
+            if kind is bytes:
                 sent = c_send(self._handle, data, len(data), self._send_flags)
                 return sent if sent >= 0 else self._send(data, 0, sent)
         flags = check_flags(flags, SEND)
