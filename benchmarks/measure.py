@@ -38,11 +38,11 @@ class Settings:
     repeats: int = 61
     slice_seconds: float = 0.001
     warm_seconds: float = 0.15
-    warm_rounds: int = 4000
-    longest_warm: float = 0.6
+    warm_rounds: int = 20_000
+    longest_warm: float = 2.0
 
 
-QUICK = Settings(repeats=15, warm_seconds=0.05)
+QUICK = Settings(repeats=15, warm_seconds=0.05, warm_rounds=4000, longest_warm=0.6)
 
 
 @dataclass(frozen=True)
