@@ -45,6 +45,7 @@ CONCERNS = (
     "peer_credentials",
     "peer_groups",
     "peer_security",
+    "diagnostics",
 )
 
 # They go on the compiler's command line, because cffi includes Python.h, and with it the first

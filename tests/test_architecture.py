@@ -11,7 +11,7 @@ import importlib
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import support
@@ -39,10 +39,11 @@ LAYERS = {
     "received": 3,
     "results": 3,
     "naming": 4,
-    "probes": 3,
+    "sockdiag": 3,
+    "probes": 4,
     "waiting": 3,
     "fd": 4,
-    "survey": 4,
+    "survey": 5,
     "fds": 5,
     # Messages and what they carry.
     "credentials": 5,
@@ -68,6 +69,7 @@ LAYERS = {
     "seqpacket": 12,
     "stream": 12,
     "framed": 13,
+    "diagnostics": 13,
     "__init__": 14,
     "demo": 15,
     "report": 15,
@@ -89,6 +91,7 @@ IMPORT_LIB = {
     "naming",
     "probes",
     "receiver",
+    "sockdiag",
 }
 
 # The compiler knows the platform; Python asks the capability table.
@@ -219,10 +222,20 @@ def test_public_names_exist():
     assert [name for name in uds_cffi.__all__ if not hasattr(uds_cffi, name)] == []
 
 
-def public_things() -> Iterator[tuple[str, object]]:
-    """Yield every public class and function, and every public method of the classes."""
+def public_names() -> Iterator[tuple[str, Any]]:
+    """Yield what `__all__` names, and what a public module has of its own."""
     for name in uds_cffi.__all__:
         thing = getattr(uds_cffi, name)
+        yield name, thing
+        if inspect.ismodule(thing):
+            for inner, member in vars(thing).items():
+                if getattr(member, "__module__", None) == thing.__name__ and not inner.startswith("_"):
+                    yield f"{name}.{inner}", member
+
+
+def public_things() -> Iterator[tuple[str, object]]:
+    """Yield every public class and function, and every public method of the classes."""
+    for name, thing in public_names():
         if inspect.isclass(thing):
             yield name, thing
             for base in thing.__mro__:

@@ -30,6 +30,7 @@ DECLARED = {
     "peer_security_context": lib.UDS_HAS_PEER_SECURITY,
     "pass_rights": lib.UDS_HAS_PASSRIGHTS,
     "peek_offset": lib.UDS_HAS_PEEK_OFF,
+    "diagnostics": lib.UDS_HAS_DIAGNOSTICS,
 }
 
 rows = pytest.mark.parametrize("name", DECLARED)

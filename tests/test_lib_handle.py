@@ -51,6 +51,7 @@ CALLS = {
     "uds_handle_set_timeout": (lib.SO_RCVTIMEO, 1000),
     "uds_handle_readlink": (ffi.new("char[]", 64), 64),
     "uds_handle_mode": (),
+    "uds_handle_inode": (),
     "uds_handle_packet_length": (lib.MSG_DONTWAIT,),
     "uds_handle_packet_waiting": (),
     "uds_handle_peer_credentials": (ffi.new("struct uds_peer *"),),

@@ -53,6 +53,7 @@ NOT_FOR_A_STREAM = {
     "control",
     "cut",
     "datagram",
+    "diagnostics",
     "framed",
     "frames",
     "framesending",
@@ -60,6 +61,7 @@ NOT_FOR_A_STREAM = {
     "probes",
     "results",
     "seqpacket",
+    "sockdiag",
     "streamfile",
     "survey",
 }
@@ -120,11 +122,13 @@ def test_rooms_in_these_lists_exist():
 
 @pytest.mark.parametrize("name", sorted(uds_cffi._HOMES))
 def test_name_is_its_modules_object(name):
-    """A public name is the object of its module, and from then on an attribute of the package like any other."""
-    module = importlib.import_module(f"uds_cffi.{uds_cffi._HOMES[name]}")
+    """A public name is the object of its module, or the module, and then an attribute of the package like any other."""
+    home = uds_cffi._HOMES[name]
+    module = importlib.import_module(f"uds_cffi.{home or name}")
+    expected = getattr(module, name) if home else module
 
-    assert getattr(uds_cffi, name) is getattr(module, name)
-    assert vars(uds_cffi)[name] is getattr(module, name)
+    assert getattr(uds_cffi, name) is expected
+    assert vars(uds_cffi)[name] is expected
 
 
 def test_each_name_can_be_the_first():
@@ -163,8 +167,18 @@ def test_tables_of_names_agree():
 
 
 def test_no_public_name_is_a_modules():
-    """No public name is that of a module, whose import would put the module in the place of what has the name."""
-    assert {path.stem for path in PACKAGE.glob("*.py")} & set(uds_cffi.__all__) == set()
+    """No public name but a module's own is that of a module, whose import would take the place of what has the name."""
+    modules = {name for name, home in uds_cffi._HOMES.items() if not home}
+
+    assert {path.stem for path in PACKAGE.glob("*.py")} & set(uds_cffi.__all__) == modules
+
+
+@pytest.mark.parametrize("program", ["uds_cffi.diagnostics", "from uds_cffi import diagnostics"])
+def test_public_module_is_loaded_by_its_name(program):
+    """A module that is public is there after a plain import, whichever way it is named."""
+    program = f"import uds_cffi\n{program}\nassert uds_cffi.diagnostics is sys.modules['uds_cffi.diagnostics']"
+
+    assert {"uds_cffi.diagnostics", "uds_cffi.sockdiag"} <= loaded_by(program)
 
 
 def test_unknown_name_is_an_attribute_error():

@@ -13,6 +13,7 @@ from ._lib import ffi, lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from . import diagnostics
     from .address import UnixSocketAddr
     from .ancillary import SocketAncillary
     from .batch import BatchPacket, PacketBatch
@@ -112,6 +113,7 @@ __all__ = [
     "UnixStream",
     "UnknownControlMessage",
     "__version__",
+    "diagnostics",
     "features",
     "ffi",
     "lib",
@@ -119,8 +121,8 @@ __all__ = [
     "unregister_decoder",
 ]
 
-# The module of each public name, which is loaded when the name is first used.  None has the name of a module, because
-# the import of that module would put it in the place of what has that name.
+# The module of each public name, which is loaded when the name is first used; "" for a name that is a module itself.
+# No other has the name of a module, because the import of that module would put it in the place of what has that name.
 _HOMES = {
     "MSG_CMSG_CLOEXEC": "calls",
     "MSG_CTRUNC": "calls",
@@ -167,6 +169,7 @@ _HOMES = {
     "UnixSocketAddr": "address",
     "UnixStream": "stream",
     "UnknownControlMessage": "control",
+    "diagnostics": "",
     "features": "survey",
     "register_decoder": "control",
     "unregister_decoder": "control",
@@ -180,7 +183,9 @@ if not TYPE_CHECKING:
         home = _HOMES.get(name)
         if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(__import__(home, globals(), None, [name], 1), name)
+        # Never by asking the package for the name, which would come back to this function.
+        module = __import__(home or name, globals(), None, [name], 1)
+        value = globals()[name] = getattr(module, name) if home else module
         return value
 
     def __dir__():

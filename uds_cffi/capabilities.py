@@ -35,6 +35,10 @@ ROWS: dict[str, tuple[bool, str]] = {
     "peer_security_context": (bool(lib.UDS_HAS_PEER_SECURITY), "Security label of the peer (SO_PEERSEC)."),
     "pass_rights": (bool(lib.UDS_HAS_PASSRIGHTS), "Refusing descriptors from the peer (SO_PASSRIGHTS)."),
     "peek_offset": (bool(lib.UDS_HAS_PEEK_OFF), "Peeking further with each call (SO_PEEK_OFF)."),
+    "diagnostics": (
+        bool(lib.UDS_HAS_DIAGNOSTICS),
+        "The list of sockets and of who is connected to whom (sock_diag).",
+    ),
 }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
-from . import calls
+from . import calls, sockdiag
 from ._lib import ffi, lib
 
 TYPE_CHECKING = False
@@ -36,7 +36,8 @@ class _Pair:
         calls.close(self.two)
         calls.fds_close(self.fds, 0)
 
-    __del__ = close
+    def __del__(self) -> None:
+        self.close()
 
     def receive(self) -> list[tuple[int, int, bytes]]:
         """Receive one message at the second socket and return its control messages."""
@@ -192,3 +193,19 @@ def peek_offset(pair: _Pair) -> object:
     for place in range(2):
         calls.recv(pair.two, data + place, 1, calls.MSG_PEEK | calls.MSG_DONTWAIT)
     return ffi.unpack(data, 2) == b"ab"
+
+
+@_probe(lib.SOCK_STREAM)
+def diagnostics(pair: _Pair) -> object:
+    """The kernel knows both, each as the other's peer."""
+    inodes = [sockdiag.inode_of_handle(handle) for handle in (pair.one, pair.two)]
+    conversation = sockdiag.Conversation()
+    try:
+        opened = conversation.open()
+        if opened in (-errno.EMFILE, -errno.ENFILE):
+            calls.check(opened)
+        answers = [conversation.ask(inode) for inode in inodes] if opened == 0 else []
+    finally:
+        conversation.close()
+    peers = [answer[0].peer for answer in answers if isinstance(answer, list) and answer]
+    return peers == inodes[::-1]
