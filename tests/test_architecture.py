@@ -72,6 +72,7 @@ LAYERS = {
     "diagnostics": 13,
     "__init__": 14,
     "demo": 15,
+    "listing": 15,
     "report": 15,
     "__main__": 16,
 }

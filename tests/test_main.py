@@ -68,9 +68,10 @@ def test_help():
     """The help names the command and the option."""
     done = run("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"^usage: python -m uds_cffi \[-h\] \[--json\] \[demo\]", done.stdout)
+    assert re.search(r"^usage: python -m uds_cffi \[-h\] \[--json\] \[demo \| list \.\.\.\]", done.stdout)
     assert "--json" in done.stdout
     assert "two processes pass descriptors and credentials" in done.stdout
+    assert "list the Unix sockets of this network namespace" in done.stdout
 
 
 def test_main_returns_the_status(capsys):

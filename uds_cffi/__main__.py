@@ -1,21 +1,32 @@
-"""``python -m uds_cffi``: what this build and this kernel can do, and a demonstration."""
+"""``python -m uds_cffi``: what this build and this kernel can do, a demonstration, and a list of sockets."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
+from . import listing
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit status (int)."""
     parser = argparse.ArgumentParser(
         prog="python -m uds_cffi",
-        usage="%(prog)s [-h] [--json] [demo]",
-        description="Say what this build of uds_cffi and this kernel can do, or demonstrate it.",
+        usage="%(prog)s [-h] [--json] [demo | list ...]",
+        description="Say what this build of uds_cffi and this kernel can do, demonstrate it, or list sockets.",
     )
     parser.add_argument("--json", action="store_true", help="print the capabilities as JSON")
-    commands = parser.add_subparsers(dest="command", metavar="demo")
+    commands = parser.add_subparsers(dest="command", metavar="demo | list")
     commands.add_parser("demo", help="two processes pass descriptors and credentials and show each step")
+    lister = commands.add_parser(
+        "list",
+        help="list the Unix sockets of this network namespace, and who is connected to whom",
+        description=listing.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog=f"{parser.prog} list",
+    )
+    lister.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print them as JSON")
+    listing.add_arguments(lister)
     options = parser.parse_args(arguments)
     if options.command == "demo":
         if options.json:
@@ -23,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         from .demo import run
 
         return run()
+    if options.command == "list":
+        return listing.run(options)
     from .report import as_json, as_table
 
     print(as_json() if options.json else as_table())
