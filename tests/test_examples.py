@@ -121,6 +121,13 @@ the addresses are unnamed and unnamed
 You said: Hello, child!
 after the child's end: b''
 """,
+    "who_is_connected": """\
+1 of 5 places are taken
+the client that waits is a stream socket, its user is this one: True
+it has a peer: False
+accepted; the peer is that socket: True
+12 bytes wait to be read
+""",
     "write_timeout_full_queue": """\
 the timeout is 0.1 seconds
 TimeoutError: timed out
@@ -138,6 +145,7 @@ NEEDS = {
     "packets_keep_boundaries": "seqpacket",
     "pass_stdio": "peer_credentials",
     "peek_then_read": "seqpacket",
+    "who_is_connected": "diagnostics",
 }
 
 
