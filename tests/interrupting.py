@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import gc
 import itertools
@@ -56,36 +57,76 @@ def finalizers_may_speak(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         gc.collect()
 
 
-def is_interrupted(call: Callable[[], object], step: int, kind: type[Interruption] = Interruption) -> bool:
-    """Make a call with an exception at the given step of it; returns False when it has fewer steps."""
-    left = step
-    raised: list[Interruption] = []
+@contextlib.contextmanager
+def _tracing(strike: Callable[[Any], None]) -> Iterator[None]:
+    """Call a function with the frame before each step of the library."""
 
-    def count(frame: Any, _event: str, _argument: object) -> Any:
-        nonlocal left
-        left -= 1
-        if left <= 0 and not raised and not _finalizes(frame) and not _leaves_a_handler(frame):
-            raised.append(kind(f"step {step}, line {frame.f_lineno} of {frame.f_code.co_filename}"))
-            raise raised[0]
-        return count
+    def step(frame: Any, _event: str, _argument: object) -> Any:
+        strike(frame)
+        return step
 
     def enter(frame: Any, event: str, argument: object) -> Any:
         if not frame.f_code.co_filename.startswith(LIBRARY):
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
-        return count(frame, event, argument)
+        return step(frame, event, argument)
 
     previous = sys.gettrace()
     sys.settrace(enter)
     try:
-        call()
+        yield
+    finally:
+        sys.settrace(previous)
+
+
+@contextlib.contextmanager
+def _monitoring(strike: Callable[[Any], None]) -> Iterator[None]:
+    """Do the same where CPython has sys.monitoring; a trace function may miss there what ran without one before."""
+    monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+    event = monitoring.events.INSTRUCTION
+
+    def step(code: Any, _offset: int) -> Any:
+        if not code.co_filename.startswith(LIBRARY):
+            return monitoring.DISABLE
+        return strike(sys._getframe(1))
+
+    monitoring.use_tool_id(_TOOL, "interruptions")
+    monitoring.register_callback(_TOOL, event, step)
+    monitoring.set_events(_TOOL, event)
+    try:
+        yield
+    finally:
+        monitoring.set_events(_TOOL, 0)
+        monitoring.register_callback(_TOOL, event, None)
+        monitoring.free_tool_id(_TOOL)
+
+
+# One that neither coverage nor a debugger has.
+_TOOL = 4
+
+_watching = _monitoring if hasattr(sys, "monitoring") else _tracing
+
+
+def is_interrupted(call: Callable[[], object], step: int, kind: type[Interruption] = Interruption) -> bool:
+    """Make a call with an exception at the given step of it; returns False when it has fewer steps."""
+    left = step
+    raised: list[Interruption] = []
+
+    def strike(frame: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left <= 0 and not raised and not _finalizes(frame) and not _leaves_a_handler(frame):
+            raised.append(kind(f"step {step}, line {frame.f_lineno} of {frame.f_code.co_filename}"))
+            raise raised[0]
+
+    try:
+        with _watching(strike):
+            call()
     except Interruption:
         # Forgotten, because its traceback keeps the frames of the call.
         raised.clear()
         return True
-    finally:
-        sys.settrace(previous)
     # Otherwise the loop over the steps would end here, and the rest of them would never be tried.
     assert not raised, f"the call swallowed an exception: {raised.pop()}"
     return False
@@ -118,7 +159,6 @@ def interrupt_everywhere(
 ) -> None:
     """Interrupt a call at each of its steps; after each interruption `check` finds everything in order."""
     prepare()
-    # Python 3.13 sees the steps of a function from the second time on.
     assert not is_interrupted(call, sys.maxsize)
     check()
     gc.collect()

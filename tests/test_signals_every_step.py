@@ -251,11 +251,11 @@ def test_options():
     with one, two:
 
         def use():
-            one.options.peek_offset = 3
-            assert one.options.peek_offset == 3
+            one.options.receive_timeout = 3.0
+            assert one.options.receive_timeout == 3.0
             with pytest.raises(AttributeError):
                 one.options.no_such = 1
-            assert "peek_offset=3" in repr(one.options)
+            assert "receive_timeout=3.0" in repr(one.options)
             assert "unnamed" in repr(one)
 
         interrupt_everywhere(use, nothing, use)
