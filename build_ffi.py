@@ -46,6 +46,8 @@ CONCERNS = (
     "peer_groups",
     "peer_security",
     "diagnostics",
+    "pidfd",
+    "peer_pidfd",
 )
 
 # They go on the compiler's command line, because cffi includes Python.h, and with it the first

@@ -192,6 +192,15 @@ UDS_FUNCTION int uds_handle_move(struct uds_handle *handle, struct uds_handle *i
     return result;
 }
 
+/* Takes what a call has made into an empty handle, or closes it; an error of that call is handed on. */
+UDS_FUNCTION int uds_handle_keep(struct uds_handle *into, int fd)
+{
+    int result = fd < 0 ? fd : uds_handle_adopt(into, fd, 0);
+    if (result < 0 && fd >= 0)
+        close(fd);
+    return result;
+}
+
 /* Gives a new descriptor that is born without flags the flags that it needs, or closes it. */
 UDS_FUNCTION int uds_handle_birth(struct uds_handle *handle, int fd, int nonblocking)
 {
@@ -244,13 +253,7 @@ UDS_FUNCTION int uds_handle_socketpair(struct uds_handle *one, struct uds_handle
 /* uds_dup() sets close-on-exec itself, and O_NONBLOCK is shared by duplicates: nothing is left to set. */
 UDS_FUNCTION int uds_handle_dup_number(int fd, struct uds_handle *into)
 {
-    int result, copy = uds_dup(fd);
-    if (copy < 0)
-        return copy;
-    result = uds_handle_adopt(into, copy, 0);
-    if (result < 0)
-        close(copy);
-    return result;
+    return uds_handle_keep(into, uds_dup(fd));
 }
 
 UDS_FUNCTION int uds_handle_dup(struct uds_handle *handle, struct uds_handle *into)

@@ -165,12 +165,12 @@ def test_client_that_never_connects(capfd, monkeypatch):
 @pytest.mark.parametrize(("groups", "shown"), [(None, "unknown"), ((), "none"), ((4, 5), "4, 5")])
 def test_what_the_system_does_not_say(groups, shown, capfd, monkeypatch):
     """What is unknown of the peer is called unknown."""
-    from uds_cffi import ConnCredentials, connected
+    from uds_cffi import ConnCredentials, identity
 
     table = demo.features()
     table["peer_credentials"] = table["peer_credentials"]._replace(supported=True)
     monkeypatch.setattr(demo, "features", lambda: table)
-    monkeypatch.setattr(connected.credentials, "peer_credentials", lambda handle: ConnCredentials(groups=groups))
+    monkeypatch.setattr(identity.credentials, "peer_credentials", lambda handle: ConnCredentials(groups=groups))
     assert demo.run() == 0
     output = Output(capfd.readouterr().out)
     output.found("server", r"the peer is pid unknown, uid unknown, gid unknown")

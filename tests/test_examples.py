@@ -128,6 +128,13 @@ it has a peer: False
 accepted; the peer is that socket: True
 12 bytes wait to be read
 """,
+    "watch_client": """\
+the client is the process that was started: True
+it is alive: True
+the client has ended: True
+the connection is still open: True
+the pid means nothing any more: None
+""",
     "write_timeout_full_queue": """\
 the timeout is 0.1 seconds
 TimeoutError: timed out
@@ -146,6 +153,7 @@ NEEDS = {
     "pass_stdio": "peer_credentials",
     "peek_then_read": "seqpacket",
     "who_is_connected": "diagnostics",
+    "watch_client": "peer_pidfd",
 }
 
 

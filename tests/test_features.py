@@ -28,6 +28,10 @@ DECLARED = {
     "peer_credentials": lib.UDS_HAS_PEER_CREDENTIALS,
     "peer_groups": lib.UDS_HAS_PEER_GROUPS,
     "peer_security_context": lib.UDS_HAS_PEER_SECURITY,
+    "pidfd": lib.UDS_HAS_PIDFD,
+    "pidfd_info": lib.UDS_HAS_PIDFD_INFO,
+    "pidfd_identity": lib.UDS_HAS_PIDFD_IDENTITY,
+    "peer_pidfd": lib.UDS_HAS_PEER_PIDFD,
     "pass_rights": lib.UDS_HAS_PASSRIGHTS,
     "peek_offset": lib.UDS_HAS_PEEK_OFF,
     "diagnostics": lib.UDS_HAS_DIAGNOSTICS,
@@ -39,6 +43,7 @@ IS_LINUX = platform.system() == "Linux"
 SO_PASSRIGHTS = 83
 SO_PEERSEC = 31
 SO_PEERGROUPS = 59
+SO_PEERPIDFD = 77
 
 
 def test_rows_are_known():
@@ -106,6 +111,17 @@ def kernel_gives(option: int) -> bool:
         return True
 
 
+def kernel_gives_pidfds() -> bool:
+    left, right = socket.socketpair(socket.AF_UNIX)
+    with left, right:
+        try:
+            number = left.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
+        except OSError as error:
+            return error.errno != errno.ENOPROTOOPT
+        os.close(number)
+        return True
+
+
 @pytest.mark.skipif(
     bool(lib.UDS_MINIMAL_BUILD) or not IS_LINUX, reason=f"{support.FEATURE_SKIP}minimal_build is present"
 )
@@ -115,6 +131,7 @@ def test_supported_is_what_the_kernel_does():
     assert table["pass_rights"].supported is kernel_takes(SO_PASSRIGHTS, 1)
     assert table["peer_groups"].supported is kernel_gives(SO_PEERGROUPS)
     assert table["peer_security_context"].supported is kernel_gives(SO_PEERSEC)
+    assert table["peer_pidfd"].supported is kernel_gives_pidfds()
     # These are as old as the oldest kernel that the interpreters run on.
     for name in ("seqpacket", "abstract_addresses", "atomic_cloexec", "packet_length", "credentials"):
         assert table[name].supported

@@ -57,6 +57,11 @@ CALLS = {
     "uds_handle_peer_credentials": (ffi.new("struct uds_peer *"),),
     "uds_handle_peer_groups": (ffi.new("gid_t[]", 4), 4),
     "uds_handle_peer_security": (ffi.new("char[]", 4), 4),
+    "uds_handle_peer_pidfd": (new_handle(),),
+    "uds_handle_pidfd_signal": (0,),
+    "uds_handle_pidfd_info": (ffi.new("struct uds_pidfd_info *"),),
+    "uds_handle_pidfd_pid": (),
+    "uds_handle_pidfd_same": (new_handle(),),
     "uds_handle_recv": (ffi.new("char[]", 4), 4, lib.MSG_DONTWAIT),
     "uds_handle_recv_packet": (ffi.new("char[]", 4), 4, lib.MSG_DONTWAIT),
     "uds_handle_send": (b"x", 1, 0),
@@ -81,6 +86,7 @@ FILLING = {
     "uds_handle_socketpair",
     "uds_handle_open_connected",
     "uds_handle_dup_number",
+    "uds_handle_pidfd_open",
 }
 
 

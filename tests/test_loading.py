@@ -58,6 +58,7 @@ NOT_FOR_A_STREAM = {
     "frames",
     "framesending",
     "packet",
+    "pidfd",
     "probes",
     "results",
     "seqpacket",

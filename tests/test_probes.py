@@ -109,6 +109,70 @@ def test_security_module_and_kernel_are_told_apart(answer, reason, monkeypatch):
     assert probe("peer_security_context") == reason
 
 
+class Lib:
+    """The compiled module with some answers replaced."""
+
+    def __init__(self, **answers: int) -> None:
+        self._answers = answers
+
+    def __getattr__(self, name: str) -> object:
+        return (lambda *arguments: self._answers[name]) if name in self._answers else getattr(lib, name)
+
+
+def skip_without(name: str) -> None:
+    if not support.supported(name):
+        pytest.skip(f"{support.FEATURE_SKIP}{name} is absent")
+
+
+PIDFD_CALLS = {
+    "pidfd": "uds_handle_pidfd_open",
+    "pidfd_info": "uds_handle_pidfd_open",
+    "pidfd_identity": "uds_handle_pidfd_open",
+    "peer_pidfd": "uds_handle_peer_pidfd",
+}
+
+
+@pytest.mark.parametrize("name", PIDFD_CALLS)
+def test_call_that_the_kernel_does_not_know(name, monkeypatch):
+    """A kernel without the call has not got the feature; a process that may open no more learns just that."""
+    skip_without(name)
+    monkeypatch.setattr(probes, "lib", Lib(**{PIDFD_CALLS[name]: -errno.ENOSYS}))
+    assert probe(name) == "kernel"
+    monkeypatch.setattr(probes, "lib", Lib(**{PIDFD_CALLS[name]: -errno.EMFILE}))
+    with support.raises_errno(errno.EMFILE):
+        probe(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "answers"),
+    [
+        ("pidfd", {"uds_pidfd_check": -errno.EINVAL}),
+        ("pidfd", {"uds_handle_pidfd_info": -errno.ENOTTY, "uds_handle_pidfd_pid": 1}),
+        ("pidfd", {"uds_handle_pidfd_signal": -errno.EPERM}),
+        ("pidfd_info", {"uds_handle_pidfd_info": -errno.ENOTTY}),
+        ("pidfd_info", {"uds_handle_pidfd_info": 0}),
+        ("pidfd_identity", {"uds_handle_pidfd_same": -errno.EOPNOTSUPP}),
+        ("pidfd_identity", {"uds_handle_pidfd_same": 0}),
+        ("peer_pidfd", {"uds_handle_peer_pidfd": 0}),
+        ("peer_pidfd", {"uds_handle_pidfd_info": -errno.ENOTTY, "uds_handle_pidfd_pid": -errno.ENOENT}),
+    ],
+)
+def test_process_is_looked_at(name, answers, monkeypatch):
+    """What is not this process does not count."""
+    skip_without(name)
+    monkeypatch.setattr(probes, "lib", Lib(**answers))
+    assert probe(name) == "kernel"
+
+
+@support.needs("pidfd")
+def test_process_without_proc_or_ioctl(monkeypatch):
+    """The pid is asked of the ioctl or, where that is missing, of /proc: one of them is enough."""
+    for missing in ("uds_handle_pidfd_info", "uds_handle_pidfd_pid"):
+        if support.supported("pidfd_info") or missing == "uds_handle_pidfd_pid":
+            monkeypatch.setattr(probes, "lib", Lib(**{missing: -errno.ENOTTY}))
+            assert probe("pidfd") == ""
+
+
 @support.needs("abstract_addresses")
 @pytest.mark.parametrize("nth", [1, 2])
 def test_abstract_addresses_without_a_socket(nth, monkeypatch):
@@ -129,12 +193,7 @@ def test_abstract_addresses_without_a_socket(nth, monkeypatch):
 @pytest.mark.parametrize("answer", [0, -errno.EINVAL])
 def test_abstract_addresses_of_another_kind(answer, monkeypatch):
     """Where binding to no name is refused, or gives no abstract one, there are none."""
-
-    class Lib:
-        def __getattr__(self, name: str) -> object:
-            return (lambda *arguments: answer) if name == "uds_handle_bind" else getattr(lib, name)
-
-    monkeypatch.setattr(probes, "lib", Lib())
+    monkeypatch.setattr(probes, "lib", Lib(uds_handle_bind=answer))
     assert probe("abstract_addresses") == "kernel"
 
 

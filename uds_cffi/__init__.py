@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from .fds import OwnedFds
     from .framed import FramedStream, MessageFds
     from .options import Options
+    from .pidfd import PidFd, PidFdInfo
     from .received import AncillaryTruncated, Received
     from .results import (
         Packet,
@@ -100,6 +101,8 @@ __all__ = [
     "PacketFrom",
     "PacketInto",
     "PacketIntoFrom",
+    "PidFd",
+    "PidFdInfo",
     "Received",
     "ScmCredentials",
     "ScmRights",
@@ -157,6 +160,8 @@ _HOMES = {
     "PacketFrom": "results",
     "PacketInto": "results",
     "PacketIntoFrom": "results",
+    "PidFd": "pidfd",
+    "PidFdInfo": "pidfd",
     "Received": "received",
     "ScmCredentials": "control",
     "ScmRights": "control",

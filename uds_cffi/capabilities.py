@@ -33,6 +33,16 @@ ROWS: dict[str, tuple[bool, str]] = {
     ),
     "peer_groups": (bool(lib.UDS_HAS_PEER_GROUPS), "Supplementary groups of the peer (SO_PEERGROUPS)."),
     "peer_security_context": (bool(lib.UDS_HAS_PEER_SECURITY), "Security label of the peer (SO_PEERSEC)."),
+    "pidfd": (bool(lib.UDS_HAS_PIDFD), "Descriptors of processes (pidfd_open(2))."),
+    "pidfd_info": (
+        bool(lib.UDS_HAS_PIDFD_INFO),
+        "What the kernel knows of a process now, by its pidfd (PIDFD_GET_INFO).",
+    ),
+    "pidfd_identity": (
+        bool(lib.UDS_HAS_PIDFD_IDENTITY),
+        "Each process has a file of its own in the pidfs, by which its pidfds are compared.",
+    ),
+    "peer_pidfd": (bool(lib.UDS_HAS_PEER_PIDFD), "A pidfd of the peer's process (SO_PEERPIDFD)."),
     "pass_rights": (bool(lib.UDS_HAS_PASSRIGHTS), "Refusing descriptors from the peer (SO_PASSRIGHTS)."),
     "peek_offset": (bool(lib.UDS_HAS_PEEK_OFF), "Peeking further with each call (SO_PEEK_OFF)."),
     "diagnostics": (

@@ -1,4 +1,4 @@
-"""What connected sockets share: how they are made, timeouts, and who the peer is.
+"""What connected sockets share: how they are made, and timeouts.
 
 Rule: a timeout is exact and belongs to the object.  With one the attempts do not block in the kernel (MSG_DONTWAIT) and
 the library waits; without one the kernel waits.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import errno
 
-from . import calls, credentials, naming
+from . import calls, naming
 from .address import UnixSocketAddr, bytes_of_peer
 from .base import Socket, constructor
 from .calls import HANDLE, MSG_DONTWAIT, POLLIN, POLLOUT, allocate_handle, check
 from .errors import error
+from .identity import HasPeer
 from .options import apply_options, check_options
 from .receiver import Receiver, adapt, give_small, preset, return_receiver, take_small
 from .waiting import LONGEST_WAIT, check_timeout, deadline_of, finish, now, try_once
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from ._lib import CData
     from .address import AddressLike
-    from .credentials import ConnCredentials
 
 
 _EAGAIN = -errno.EAGAIN
@@ -43,7 +43,7 @@ def _begin(cls: Any, preset: tuple[int, int, int]) -> Any:
     return self
 
 
-class Connected(Socket):
+class Connected(Socket, HasPeer):
     """Base of the sockets that send and receive."""
 
     __slots__ = ("_read_timeout", "_write_timeout", "_recv_flags", "_send_flags", "_token", "_try_token")
@@ -363,37 +363,6 @@ class Connected(Socket):
             OSError: ENOTCONN when not connected, EBADF when closed.
         """
         return naming.peer_name(self._handle)
-
-    def peer_credentials(self) -> ConnCredentials:
-        """Return who is at the other end (ConnCredentials), as the kernel recorded it when they connected.
-
-        For a client that is the process that called listen(2) last; for both ends of a pair the one that made it.
-
-        Raises:
-            OSError: ENOTCONN when not connected, and for datagram sockets that are not one of a pair (Linux would
-                answer pid 0, uid -1); EBADF when closed.
-            FeatureUnavailable: "peer_credentials", where the system has none.
-        """
-        return credentials.peer_credentials(self._handle)
-
-    def peer_groups(self) -> tuple[int, ...]:
-        """Return the supplementary group ids of the peer, however many (tuple of int; SO_PEERGROUPS, Linux 4.13).
-
-        Raises:
-            OSError: ENOTCONN, as for ``peer_credentials()``; EBADF when closed.
-            FeatureUnavailable: "peer_groups", where the system has none.
-        """
-        return credentials.peer_groups(self._handle)
-
-    def peer_security_context(self) -> bytes:
-        """Return the peer's security label (bytes; SO_PEERSEC, from SELinux, AppArmor or Smack).
-
-        Raises:
-            FeatureUnavailable: "peer_security_context"; its ``reason`` is "no security module" when none labels
-                sockets.
-            OSError: ENOTCONN when not connected; EBADF when closed.
-        """
-        return credentials.peer_security_context(self._handle)
 
     def _state(self) -> str:
         peer = naming.peer_name_or_code(self._handle)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import IO, Any
 
+    from typing_extensions import Self
+
 _FORMATS = (
     (stat.S_ISSOCK, "socket"),
     (stat.S_ISFIFO, "pipe"),
@@ -50,13 +52,13 @@ class OwnedFd(Owner):
         os.fstat(number)
         check(calls.adopt(self._handle, number, 0))
 
-    def dup(self) -> OwnedFd:
+    def dup(self) -> Self:
         """Return a duplicate, close-on-exec, that shares the open file description (fcntl(2), F_DUPFD_CLOEXEC).
 
         Raises:
             OSError: EBADF when closed; EMFILE when this process may open no more.
         """
-        copy = OwnedFd._empty()
+        copy = type(self)._empty()
         check(calls.dup(self._handle, copy._handle))
         return copy
 
@@ -140,7 +142,7 @@ class OwnedFd(Owner):
             raise
 
     def _as(self, name: str) -> Any:
-        # The socket types are rooms above this one: the package is asked for them, and loads what is wanted.
+        # These types are rooms above this one: the package is asked for them, and loads what is wanted.
         return getattr(sys.modules[__name__.rpartition(".")[0]], name)._take(self)
 
     def as_stream(self) -> Any:
@@ -167,6 +169,16 @@ class OwnedFd(Owner):
     def as_seqpacket_listener(self) -> Any:
         """Turn the descriptor of a listening socket into a UnixSeqpacketListener; otherwise as ``as_stream()``."""
         return self._as("UnixSeqpacketListener")
+
+    def as_pidfd(self) -> Any:
+        """Turn a descriptor of a process into a PidFd; ownership as in ``as_stream()``.
+
+        Raises:
+            OSError: EBADF when closed.
+            ValueError: it is no pidfd.  This object then keeps the descriptor.
+            FeatureUnavailable: "pidfd", where the system has none.
+        """
+        return self._as("PidFd")
 
     def __repr__(self) -> str:
         return "<OwnedFd closed>" if self.closed else f"<OwnedFd {self.fileno()}>"

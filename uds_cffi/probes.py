@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
 
+    from ._lib import CData
+
 
 KERNEL = "kernel"
 
@@ -175,6 +177,63 @@ def peer_security_context(pair: _Pair) -> object:
     if isinstance(label, bytes):
         return True
     return "no security module" if label == -errno.ENOPROTOOPT else KERNEL
+
+
+def _made(result: int) -> bool:
+    """Whether a call has made a descriptor; raises when this process may open no more."""
+    if result in (-errno.EMFILE, -errno.ENFILE):
+        calls.check(result)
+    return result >= 0
+
+
+def _is_mine(handle: CData) -> bool:
+    """Whether this is a pidfd of this process."""
+    info = ffi.new("struct uds_pidfd_info *")
+    if lib.uds_pidfd_check(calls.fileno(handle)) < 0:
+        return False
+    pid = info.pid if lib.uds_handle_pidfd_info(handle, info) == 0 else lib.uds_handle_pidfd_pid(handle)
+    return bool(pid == os.getpid())
+
+
+@_probe(lib.SOCK_STREAM)
+def pidfd(pair: _Pair) -> object:
+    """This process can be found alive through a pidfd, and could be sent a signal."""
+    pair.close()
+    if not _made(lib.uds_handle_pidfd_open(pair.one, os.getpid())):
+        return False
+    return (
+        _is_mine(pair.one)
+        and calls.wait(pair.one, calls.POLLIN, 0) == 0
+        and not lib.uds_handle_pidfd_signal(pair.one, 0)
+    )
+
+
+@_probe(lib.SOCK_STREAM)
+def pidfd_info(pair: _Pair) -> object:
+    """The kernel tells this process's pid and user id by its pidfd."""
+    pair.close()
+    info = ffi.new("struct uds_pidfd_info *")
+    if not _made(lib.uds_handle_pidfd_open(pair.one, os.getpid())):
+        return False
+    told = lib.uds_handle_pidfd_info(pair.one, info) == 0
+    return told and (info.pid, info.ruid) == (os.getpid(), os.getuid())
+
+
+@_probe(lib.SOCK_STREAM)
+def pidfd_identity(pair: _Pair) -> object:
+    """Two pidfds of this process are the same file."""
+    pair.close()
+    for handle in (pair.one, pair.two):
+        if not _made(lib.uds_handle_pidfd_open(handle, os.getpid())):
+            return False
+    return lib.uds_handle_pidfd_same(pair.one, pair.two) == 1
+
+
+@_probe(lib.SOCK_STREAM)
+def peer_pidfd(pair: _Pair) -> object:
+    """The peer of a pair is this process, also after it was closed."""
+    calls.close(pair.two)
+    return _made(lib.uds_handle_peer_pidfd(pair.one, pair.two)) and _is_mine(pair.two)
 
 
 @_probe(lib.SOCK_STREAM)

@@ -1,0 +1,3 @@
+/* A descriptor of the peer's process, put into an empty handle. */
+#define UDS_HAS_PEER_PIDFD ...
+int uds_handle_peer_pidfd(struct uds_handle *handle, struct uds_handle *into);

@@ -1,0 +1,201 @@
+"""Pidfds, and the peer's, as `lib` has them.
+
+Rule: a descriptor is born in a handle that is known to be empty, or not at all; what this build does not have is
+-ENOSYS.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import support
+from handles import connected_handles, new_handle
+
+from uds_cffi import ffi, lib
+
+built = pytest.mark.skipif(not lib.UDS_HAS_PIDFD, reason=f"{support.FEATURE_SKIP}pidfd is absent")
+not_built = pytest.mark.skipif(bool(lib.UDS_HAS_PIDFD), reason=f"{support.FEATURE_SKIP}pidfd is present")
+
+
+def flags_of(handle: Any) -> int:
+    return lib.uds_fcntl(lib.uds_handle_fileno(handle), lib.F_GETFD, 0)
+
+
+@pytest.fixture
+def mine() -> Iterator[Any]:
+    """Hold a pidfd of this process."""
+    handle = new_handle()
+    assert lib.uds_handle_pidfd_open(handle, os.getpid()) == 0
+    yield handle
+    lib.uds_handle_close(handle)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Any, Any]]:
+    """Two connected stream sockets in handles."""
+    with connected_handles() as ends:
+        yield ends
+
+
+# --- Pidfds -------------------------------------------------------------------------------------
+
+
+@built
+def test_open(mine: Any) -> None:
+    """A pidfd is close-on-exec from birth, and its pid is the one that was asked for."""
+    assert flags_of(mine) == lib.FD_CLOEXEC
+    assert lib.uds_pidfd_check(lib.uds_handle_fileno(mine)) == 0
+    assert lib.uds_handle_pidfd_pid(mine) == os.getpid()
+
+
+@built
+@pytest.mark.parametrize(("pid", "code"), [(0, errno.EINVAL), (-1, errno.EINVAL), (2**31 - 1, errno.ESRCH)])
+def test_open_of_nobody(pid: int, code: int) -> None:
+    """A pid that is no process's opens nothing."""
+    handle = new_handle()
+    assert lib.uds_handle_pidfd_open(handle, pid) == -code
+    assert lib.uds_handle_fileno(handle) == -1
+
+
+@built
+def test_open_into_a_handle_in_use(mine: Any) -> None:
+    """What cannot be stored is closed, and the handle keeps what it has."""
+    number = lib.uds_handle_fileno(mine)
+    assert lib.uds_handle_pidfd_open(mine, os.getpid()) == -errno.EBUSY
+    assert lib.uds_handle_fileno(mine) == number
+
+
+@built
+def test_check_of_what_is_no_pidfd(number: int) -> None:
+    """Another descriptor is -EINVAL, and a number that is not open -EBADF."""
+    read, write = os.pipe()
+    os.close(write)
+    assert lib.uds_pidfd_check(read) == lib.uds_pidfd_check(number) == -errno.EINVAL
+    os.close(read)
+    assert lib.uds_pidfd_check(read) == -errno.EBADF
+
+
+@built
+def test_info(mine: Any) -> None:
+    """What is asked for and more is filled in, and the mask says what; a descriptor of something else is refused."""
+    if not support.supported("pidfd_info"):
+        pytest.skip(f"{support.FEATURE_SKIP}pidfd_info is absent")
+    info = ffi.new("struct uds_pidfd_info *")
+    info.ppid = 12345
+    assert lib.uds_handle_pidfd_info(mine, info) == 0
+    assert info.mask & lib.UDS_PIDFD_INFO_PID
+    assert (info.pid, info.tgid, info.ppid, info.euid) == (os.getpid(), os.getpid(), os.getppid(), os.geteuid())
+    other = new_handle()
+    read, write = os.pipe()
+    os.close(write)
+    assert lib.uds_handle_adopt(other, read, 0) == 0
+    assert lib.uds_handle_pidfd_info(other, info) in (-errno.ENOTTY, -errno.EINVAL)
+    assert (info.mask, info.pid) == (0, 0)
+    assert lib.uds_handle_pidfd_pid(other) == -errno.EINVAL
+    assert lib.uds_handle_close(other) == 0
+
+
+@built
+def test_signal(mine: Any) -> None:
+    """Signal 0 asks whether one could be sent; no signal has the number 9999."""
+    assert lib.uds_handle_pidfd_signal(mine, 0) == 0
+    assert lib.uds_handle_pidfd_signal(mine, 9999) == -errno.EINVAL
+    assert max(signal.valid_signals()) <= lib.UDS_LAST_SIGNAL
+
+
+@built
+def test_after_reaping() -> None:
+    """A process that was reaped has no pid and takes no signal."""
+    handle = new_handle()
+    with support.Event() as go, support.Child(go.wait) as child:
+        assert lib.uds_handle_pidfd_open(handle, child.pid) == 0
+        assert lib.uds_handle_pidfd_pid(handle) == child.pid
+        go.set()
+    assert lib.uds_handle_pidfd_pid(handle) == 0
+    assert lib.uds_handle_pidfd_signal(handle, 0) == -errno.ESRCH
+    assert lib.uds_handle_close(handle) == 0
+
+
+@built
+def test_same(mine: Any) -> None:
+    """Two pidfds of one process are the same, those of two are not, and other files are not compared."""
+    if not support.supported("pidfd_identity"):
+        pytest.skip(f"{support.FEATURE_SKIP}pidfd_identity is absent")
+    again, parent, pipe = new_handle(), new_handle(), new_handle()
+    read, write = os.pipe()
+    os.close(write)
+    assert lib.uds_handle_adopt(pipe, read, 0) == 0
+    assert lib.uds_handle_pidfd_open(again, os.getpid()) == lib.uds_handle_pidfd_open(parent, os.getppid()) == 0
+    assert lib.uds_handle_pidfd_same(mine, mine) == lib.uds_handle_pidfd_same(mine, again) == 1
+    assert lib.uds_handle_pidfd_same(mine, parent) == 0
+    assert lib.uds_handle_pidfd_same(mine, pipe) == lib.uds_handle_pidfd_same(pipe, mine) == -errno.EOPNOTSUPP
+    for handle in (again, parent, pipe):
+        assert lib.uds_handle_close(handle) == 0
+    assert lib.uds_handle_pidfd_same(mine, again) == lib.uds_handle_pidfd_same(again, mine) == -errno.EBADF
+    assert lib.uds_handle_users(mine) == 0
+
+
+@built
+def test_closed_handle() -> None:
+    """Every question about an empty handle is -EBADF."""
+    handle = new_handle()
+    info = ffi.new("struct uds_pidfd_info *")
+    assert lib.uds_handle_pidfd_signal(handle, 0) == -errno.EBADF
+    assert lib.uds_handle_pidfd_info(handle, info) == -errno.EBADF
+    assert lib.uds_handle_pidfd_pid(handle) == -errno.EBADF
+
+
+@not_built
+def test_pidfds_are_not_built(number: int) -> None:
+    """Without pidfds every call is -ENOSYS, and makes nothing."""
+    handle, empty = new_handle(), new_handle()
+    info = ffi.new("struct uds_pidfd_info *", {"mask": 31})
+    assert lib.uds_handle_adopt(handle, number, 1) == 0
+    assert lib.uds_handle_pidfd_open(empty, os.getpid()) == -errno.ENOSYS
+    assert lib.uds_pidfd_check(number) == -errno.ENOSYS
+    assert lib.uds_handle_pidfd_signal(handle, 0) == -errno.ENOSYS
+    assert lib.uds_handle_pidfd_info(handle, info) == -errno.ENOSYS
+    assert info.mask == 0
+    assert lib.uds_handle_pidfd_pid(handle) == -errno.ENOSYS
+    assert lib.uds_handle_pidfd_same(handle, handle) == -errno.ENOSYS
+    assert lib.uds_handle_fileno(empty) == -1
+
+
+# --- The peer's ---------------------------------------------------------------------------------
+
+
+@support.needs("peer_pidfd")
+def test_peer_pidfd(pair: tuple[Any, Any]) -> None:
+    """Each call makes a descriptor, close-on-exec; into a handle in use it makes none."""
+    one, two = new_handle(), new_handle()
+    assert lib.uds_handle_peer_pidfd(pair[0], one) == lib.uds_handle_peer_pidfd(pair[0], two) == 0
+    assert lib.uds_handle_fileno(one) != lib.uds_handle_fileno(two)
+    assert flags_of(one) == lib.FD_CLOEXEC
+    assert lib.uds_handle_pidfd_pid(one) == os.getpid()
+    assert lib.uds_handle_peer_pidfd(pair[0], one) == -errno.EBUSY
+    for handle in (one, two):
+        assert lib.uds_handle_close(handle) == 0
+    assert lib.uds_handle_peer_pidfd(one, two) == -errno.EBADF
+
+
+@support.needs("peer_pidfd")
+def test_peer_pidfd_of_nobody() -> None:
+    """A socket without a peer has none."""
+    alone, into = new_handle(), new_handle()
+    assert lib.uds_handle_socket(alone, lib.SOCK_STREAM, 0) == 0
+    assert lib.uds_handle_peer_pidfd(alone, into) in (-errno.ENODATA, -errno.ESRCH)
+    assert lib.uds_handle_fileno(into) == -1
+    assert lib.uds_handle_close(alone) == 0
+
+
+@pytest.mark.skipif(bool(lib.UDS_HAS_PEER_PIDFD), reason=f"{support.FEATURE_SKIP}peer_pidfd is present")
+def test_peer_pidfd_is_not_built(pair: tuple[Any, Any]) -> None:
+    """Without the option the call is -ENOSYS, and makes nothing."""
+    into = new_handle()
+    assert lib.uds_handle_peer_pidfd(pair[0], into) == -errno.ENOSYS
+    assert lib.uds_handle_fileno(into) == -1
