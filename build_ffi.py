@@ -48,6 +48,7 @@ CONCERNS = (
     "diagnostics",
     "pidfd",
     "peer_pidfd",
+    "bound_file",
 )
 
 # They go on the compiler's command line, because cffi includes Python.h, and with it the first

@@ -46,6 +46,7 @@ LAYERS = {
     "survey": 5,
     "fds": 5,
     # Messages and what they carry.
+    "bound": 5,
     "credentials": 5,
     "pidfd": 5,
     "message": 5,

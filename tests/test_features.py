@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import platform
 import socket
@@ -32,6 +33,7 @@ DECLARED = {
     "pidfd_info": lib.UDS_HAS_PIDFD_INFO,
     "pidfd_identity": lib.UDS_HAS_PIDFD_IDENTITY,
     "peer_pidfd": lib.UDS_HAS_PEER_PIDFD,
+    "bound_file": lib.UDS_HAS_BOUND_FILE,
     "pass_rights": lib.UDS_HAS_PASSRIGHTS,
     "peek_offset": lib.UDS_HAS_PEEK_OFF,
     "diagnostics": lib.UDS_HAS_DIAGNOSTICS,
@@ -44,6 +46,7 @@ SO_PASSRIGHTS = 83
 SO_PEERSEC = 31
 SO_PEERGROUPS = 59
 SO_PEERPIDFD = 77
+SIOCUNIXFILE = 0x89E0
 
 
 def test_rows_are_known():
@@ -66,7 +69,7 @@ def test_declared_is_what_was_built(name):
 
 @rows
 def test_columns_agree(name):
-    """What is supported is declared and needs no reason; what is not has one of the three reasons."""
+    """What is supported is declared and needs no reason; what is not has one of the four reasons."""
     row = features()[name]
     assert type(row.supported) is bool
     if row.supported:
@@ -75,7 +78,7 @@ def test_columns_agree(name):
     elif not row.declared:
         assert row.reason == "not built"
     else:
-        assert row.reason in ("kernel", "no security module")
+        assert row.reason in ("kernel", "no security module", "not permitted")
 
 
 @pytest.mark.skipif(not lib.UDS_MINIMAL_BUILD, reason=f"{support.FEATURE_SKIP}minimal_build is absent")
@@ -122,6 +125,12 @@ def kernel_gives_pidfds() -> bool:
         return True
 
 
+def kernel_tells_files() -> str:
+    with socket.socket(socket.AF_UNIX) as sock, pytest.raises(OSError, match="Errno") as caught:
+        fcntl.ioctl(sock.fileno(), SIOCUNIXFILE, 0)
+    return {errno.ENOENT: "", errno.EPERM: "not permitted"}.get(caught.value.errno, "kernel")
+
+
 @pytest.mark.skipif(
     bool(lib.UDS_MINIMAL_BUILD) or not IS_LINUX, reason=f"{support.FEATURE_SKIP}minimal_build is present"
 )
@@ -132,6 +141,7 @@ def test_supported_is_what_the_kernel_does():
     assert table["peer_groups"].supported is kernel_gives(SO_PEERGROUPS)
     assert table["peer_security_context"].supported is kernel_gives(SO_PEERSEC)
     assert table["peer_pidfd"].supported is kernel_gives_pidfds()
+    assert table["bound_file"].reason == kernel_tells_files()
     # These are as old as the oldest kernel that the interpreters run on.
     for name in ("seqpacket", "abstract_addresses", "atomic_cloexec", "packet_length", "credentials"):
         assert table[name].supported

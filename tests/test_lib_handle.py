@@ -62,6 +62,7 @@ CALLS = {
     "uds_handle_pidfd_info": (ffi.new("struct uds_pidfd_info *"),),
     "uds_handle_pidfd_pid": (),
     "uds_handle_pidfd_same": (new_handle(),),
+    "uds_handle_bound_file": (new_handle(),),
     "uds_handle_recv": (ffi.new("char[]", 4), 4, lib.MSG_DONTWAIT),
     "uds_handle_recv_packet": (ffi.new("char[]", 4), 4, lib.MSG_DONTWAIT),
     "uds_handle_send": (b"x", 1, 0),

@@ -1,4 +1,4 @@
-"""Pidfds, and the peer's, as `lib` has them.
+"""Pidfds, the peer's, and the file of a bound socket, as `lib` has them.
 
 Rule: a descriptor is born in a handle that is known to be empty, or not at all; what this build does not have is
 -ENOSYS.
@@ -198,4 +198,31 @@ def test_peer_pidfd_is_not_built(pair: tuple[Any, Any]) -> None:
     """Without the option the call is -ENOSYS, and makes nothing."""
     into = new_handle()
     assert lib.uds_handle_peer_pidfd(pair[0], into) == -errno.ENOSYS
+    assert lib.uds_handle_fileno(into) == -1
+
+
+# --- The file of a bound socket -----------------------------------------------------------------
+
+
+@support.needs("bound_file")
+def test_bound_file(socket_path: str) -> None:
+    """The file is the one at the path; into a handle in use it is not opened, and without a path there is none."""
+    bound, into = new_handle(), new_handle()
+    assert lib.uds_handle_socket(bound, lib.SOCK_DGRAM, 0) == 0
+    assert lib.uds_handle_bound_file(bound, into) == -errno.ENOENT
+    assert lib.uds_handle_bind(bound, *support.address_of(socket_path)) == 0
+    assert lib.uds_handle_bound_file(bound, into) == 0
+    assert flags_of(into) == lib.FD_CLOEXEC
+    assert os.path.samestat(os.fstat(lib.uds_handle_fileno(into)), os.stat(socket_path))
+    assert lib.uds_handle_bound_file(bound, into) == -errno.EBUSY
+    for handle in (bound, into):
+        assert lib.uds_handle_close(handle) == 0
+    assert lib.uds_handle_bound_file(bound, into) == -errno.EBADF
+
+
+@pytest.mark.skipif(bool(lib.UDS_HAS_BOUND_FILE), reason=f"{support.FEATURE_SKIP}bound_file is present")
+def test_bound_file_is_not_built(pair: tuple[Any, Any]) -> None:
+    """Without the ioctl the call is -ENOSYS, and makes nothing."""
+    into = new_handle()
+    assert lib.uds_handle_bound_file(pair[0], into) == -errno.ENOSYS
     assert lib.uds_handle_fileno(into) == -1

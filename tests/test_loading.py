@@ -50,6 +50,7 @@ NOT_FOR_A_STREAM = {
     "batch",
     "batching",
     "batchmemory",
+    "bound",
     "control",
     "cut",
     "datagram",

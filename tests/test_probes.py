@@ -7,6 +7,8 @@ that loses what a real one does.
 from __future__ import annotations
 
 import errno
+import os
+import tempfile
 
 import pytest
 import support
@@ -129,6 +131,7 @@ PIDFD_CALLS = {
     "pidfd_info": "uds_handle_pidfd_open",
     "pidfd_identity": "uds_handle_pidfd_open",
     "peer_pidfd": "uds_handle_peer_pidfd",
+    "bound_file": "uds_handle_bound_file",
 }
 
 
@@ -155,10 +158,11 @@ def test_call_that_the_kernel_does_not_know(name, monkeypatch):
         ("pidfd_identity", {"uds_handle_pidfd_same": 0}),
         ("peer_pidfd", {"uds_handle_peer_pidfd": 0}),
         ("peer_pidfd", {"uds_handle_pidfd_info": -errno.ENOTTY, "uds_handle_pidfd_pid": -errno.ENOENT}),
+        ("bound_file", {"uds_handle_bound_file": -errno.ENOENT}),
     ],
 )
-def test_process_is_looked_at(name, answers, monkeypatch):
-    """What is not this process does not count."""
+def test_process_and_file_are_looked_at(name, answers, monkeypatch):
+    """What is not this process, or not the file at the path, does not count."""
     skip_without(name)
     monkeypatch.setattr(probes, "lib", Lib(**answers))
     assert probe(name) == "kernel"
@@ -171,6 +175,26 @@ def test_process_without_proc_or_ioctl(monkeypatch):
         if support.supported("pidfd_info") or missing == "uds_handle_pidfd_pid":
             monkeypatch.setattr(probes, "lib", Lib(**{missing: -errno.ENOTTY}))
             assert probe("pidfd") == ""
+
+
+@support.needs("bound_file")
+def test_bound_file_needs_a_privilege(monkeypatch):
+    """Without the privilege the reason is neither the build nor the kernel."""
+    monkeypatch.setattr(probes, "lib", Lib(uds_handle_bound_file=-errno.EPERM))
+    assert probe("bound_file") == "not permitted"
+
+
+@support.needs("bound_file")
+def test_bound_file_where_none_can_be_made(monkeypatch, short_dir):
+    """Without a folder for a file, or with too long a name, the answer for a socket without a file counts."""
+    folder = os.path.join(short_dir, "long" * 30)
+    monkeypatch.setattr(tempfile, "tempdir", folder)
+    assert probe("bound_file") == ""
+    os.mkdir(folder)
+    assert probe("bound_file") == ""
+    monkeypatch.setattr(probes, "lib", Lib(uds_handle_bound_file=-errno.ENOTTY))
+    assert probe("bound_file") == "kernel"
+    assert os.listdir(folder) == []
 
 
 @support.needs("abstract_addresses")

@@ -319,6 +319,9 @@ class _Lib:
     # peer_pidfd
     UDS_HAS_PEER_PIDFD: int
     def uds_handle_peer_pidfd(self, handle: CData, into: CData, /) -> int: ...
+    # bound_file
+    UDS_HAS_BOUND_FILE: int
+    def uds_handle_bound_file(self, handle: CData, into: CData, /) -> int: ...
 
 ffi: _FFI
 lib: _Lib

@@ -14,6 +14,7 @@ from . import calls, naming
 from .calls import CLOSED, check
 from .calls import close as close_handle
 from .errors import FeatureUnavailable, error
+from .identity import Bound
 from .options import Options, apply_options, check_options
 from .owner import Owner
 
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
     constructor = classmethod  # type: ignore[misc, assignment]
 
 
-class Socket(Owner):
+class Socket(Bound):
     """Base of the socket types."""
 
     __slots__ = ("_written", "_borrows")
@@ -278,9 +279,7 @@ class Socket(Owner):
 
     def detach(self) -> int:  # noqa: D102 - inherited below.
         if self._borrows is not None:
-            raise ValueError(
-                "a borrowed descriptor belongs to somebody else and cannot be given away; fileno() tells it"
-            )
+            raise ValueError("a borrowed descriptor belongs to somebody else and is not given away; fileno() tells it")
         return super().detach()
 
     detach.__doc__ = Owner.detach.__doc__

@@ -103,6 +103,7 @@ receive_fds = lib.uds_receive_fds
 receive_packed = lib.uds_receive_packed
 packet_length = lib.uds_handle_packet_length
 packet_waiting = lib.uds_handle_packet_waiting
+bound_file = lib.uds_handle_bound_file
 
 from_buffer = ffi.from_buffer
 

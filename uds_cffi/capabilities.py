@@ -43,6 +43,10 @@ ROWS: dict[str, tuple[bool, str]] = {
         "Each process has a file of its own in the pidfs, by which its pidfds are compared.",
     ),
     "peer_pidfd": (bool(lib.UDS_HAS_PEER_PIDFD), "A pidfd of the peer's process (SO_PEERPIDFD)."),
+    "bound_file": (
+        bool(lib.UDS_HAS_BOUND_FILE),
+        "The file that a socket is bound to (SIOCUNIXFILE), for who has CAP_NET_ADMIN.",
+    ),
     "pass_rights": (bool(lib.UDS_HAS_PASSRIGHTS), "Refusing descriptors from the peer (SO_PASSRIGHTS)."),
     "peek_offset": (bool(lib.UDS_HAS_PEEK_OFF), "Peeking further with each call (SO_PEEK_OFF)."),
     "diagnostics": (

@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection.
+"""Who is at the other end of a connection, and whose file a socket is bound to.
 
 Rule: what few programs ask is loaded when it is asked for the first time.
 """
@@ -11,7 +11,54 @@ from .owner import Owner
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .credentials import ConnCredentials
+    from .fd import OwnedFd
     from .pidfd import PidFd
+
+
+class Bound(Owner):
+    """Base of what can be bound to a path."""
+
+    __slots__ = ()
+
+    def bound_file(self) -> OwnedFd | None:
+        """Return the socket file that the socket is bound to, wherever it is now (SIOCUNIXFILE, Linux 4.11).
+
+        A file that was renamed is found, and so is one that was unlinked.  An accepted connection is bound to its
+        listener's file.  The kernel demands CAP_NET_ADMIN in the socket's network namespace.
+
+        Returns:
+            An OwnedFd with O_PATH (open(2)), close-on-exec: for fstat(2), and for connecting through
+            ``/proc/self/fd/N``.  None when the socket is bound to no path.
+
+        Raises:
+            PermissionError: CAP_NET_ADMIN is missing.
+            FeatureUnavailable: "bound_file", where this kernel or build has no such call.
+            OSError: EBADF when closed; EMFILE when this process may open no more.
+        """
+        from .bound import file_of
+
+        return file_of(self._handle)
+
+    def is_still_bound(self) -> bool:
+        """Return whether the path that the socket is bound to still names the socket's own file (bool).
+
+        False means that clients who connect to the path do not get here: the file was unlinked or renamed, or another
+        socket's is in its place.  A relative path is looked up in the current working directory, as connect(2) would.
+        An accepted connection answers for its listener's path.
+
+        That the path names no socket is seen without any privilege; to tell one socket file from another the kernel
+        must say which is this socket's, as in ``bound_file()``.
+
+        Raises:
+            ValueError: the socket is bound to no path.
+            PermissionError: there is a socket file, and CAP_NET_ADMIN is missing to tell whose it is; or a directory
+                of the path may not be searched.
+            FeatureUnavailable: "bound_file", there is a socket file, and this kernel or build cannot tell whose.
+            OSError: EBADF when closed; EMFILE when this process may open no more; what stat(2) reports of the path.
+        """
+        from .bound import is_still_bound
+
+        return is_still_bound(self._handle)
 
 
 class HasPeer(Owner):

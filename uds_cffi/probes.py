@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 KERNEL = "kernel"
+NOT_PERMITTED = "not permitted"
 
 
 class _Pair:
@@ -234,6 +235,43 @@ def peer_pidfd(pair: _Pair) -> object:
     """The peer of a pair is this process, also after it was closed."""
     calls.close(pair.two)
     return _made(lib.uds_handle_peer_pidfd(pair.one, pair.two)) and _is_mine(pair.two)
+
+
+@_probe(lib.SOCK_DGRAM)
+def bound_file(pair: _Pair) -> object:
+    """The file of a bound socket is the one at its path; where no file can be made, a socket without one has none."""
+    pair.close()
+    if not _made(calls.open_socket(pair.one, calls.SOCK_DGRAM, 1)):
+        return False
+    wanted = _bind_somewhere(pair.one)
+    # It is found also after it was removed.
+    result = lib.uds_handle_bound_file(pair.one, pair.two)
+    if result == -errno.EPERM:
+        return NOT_PERMITTED
+    if wanted is None:
+        return result == -errno.ENOENT
+    return _made(result) and os.fstat(calls.fileno(pair.two)).st_ino == wanted
+
+
+def _bind_somewhere(handle: CData) -> int | None:
+    """Bind a socket to a file that is removed at once: its inode, or None where none can be made."""
+    import tempfile
+
+    try:
+        folder = tempfile.mkdtemp(prefix="u")
+    except OSError:
+        return None
+    path = os.fsencode(os.path.join(folder, "s"))
+    try:
+        name = ffi.new("struct sockaddr_un *")
+        length = lib.uds_sockaddr_fill(name, path, len(path), 1)
+        if not length or lib.uds_handle_bind(handle, name, length) < 0:
+            return None
+        return os.stat(path).st_ino
+    finally:
+        if os.path.lexists(path):
+            os.unlink(path)
+        os.rmdir(folder)
 
 
 @_probe(lib.SOCK_STREAM)

@@ -33,7 +33,7 @@ else:
             name: the name that ``FeatureUnavailable.feature`` uses (str).
             declared: whether this build has it (bool).
             supported: whether a probe that carries the thing worked on this kernel just now (bool).
-            reason: "" when supported, else "not built", "kernel" or "no security module" (str).
+            reason: "" when supported, else "not built", "kernel", "no security module" or "not permitted" (str).
             description: one sentence (str).
         """
 
@@ -43,8 +43,8 @@ else:
 def features() -> dict[str, Feature]:
     """Return what this build declares and this kernel supports, by name.
 
-    Each call asks the running kernel anew, with messages on sockets of its own; it takes about a millisecond and
-    leaves nothing open.
+    Each call asks the running kernel anew, with messages on sockets of its own and a socket file in the folder for
+    temporary files; it takes about a millisecond and leaves nothing behind.
 
     Raises:
         OSError: EMFILE, this process may open no more descriptors, so nothing can be found out.

@@ -1,0 +1,3 @@
+/* The file that a socket is bound to, as an O_PATH descriptor in an empty handle. */
+#define UDS_HAS_BOUND_FILE ...
+int uds_handle_bound_file(struct uds_handle *handle, struct uds_handle *into);

@@ -1,0 +1,67 @@
+"""Whose file it is: the socket file that a socket is bound to, found by the socket and not by the path.
+
+Rule: a path may name another file by now, so what is compared are device and inode, while a descriptor keeps that inode
+from being used again.  Where the kernel does not tell, only what is certain without it is said.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from . import calls, naming
+from .calls import check
+from .capabilities import require
+from .errors import FeatureUnavailable
+from .fd import OwnedFd
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._lib import CData
+    from .address import UnixSocketAddr
+
+# Tests play other kernels by replacing it.
+bound_file = calls.bound_file
+
+
+def file_of(handle: CData) -> OwnedFd | None:
+    """Open the file that a socket is bound to, or return None when it is bound to no path."""
+    require("bound_file")
+    address = naming.local_name(handle)
+    return _file_of(handle, address) if address.is_path else None
+
+
+def _file_of(handle: CData, address: UnixSocketAddr) -> OwnedFd:
+    file = OwnedFd._empty()
+    result = bound_file(handle, file._handle)
+    if result == -errno.ENOTTY:
+        raise FeatureUnavailable("bound_file", "kernel", errno.ENOTTY)
+    if result == -errno.EPERM:
+        text = "the kernel tells which file a socket is bound to only with CAP_NET_ADMIN"
+        raise PermissionError(errno.EPERM, text, str(address))
+    check(result, address)
+    return file
+
+
+def is_still_bound(handle: CData) -> bool:
+    """Return whether the path that a socket is bound to leads to the socket's own file."""
+    address = naming.local_name(handle)
+    if not address.is_path:
+        raise ValueError(f"a socket with the address {str(address)!r} is bound to no path")
+    if _socket_file(address.name) is None:
+        return False
+    require("bound_file")
+    with _file_of(handle, address) as file:
+        mine = os.fstat(file.fileno())
+        # Looked up again, while the descriptor keeps the inode from being another file's.
+        return _socket_file(address.name) == (mine.st_dev, mine.st_ino)
+
+
+def _socket_file(path: bytes) -> tuple[int, int] | None:
+    """Return device and inode of the socket file that a path leads to, or None when it leads to none."""
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISSOCK(status.st_mode) else None
