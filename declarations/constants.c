@@ -25,10 +25,23 @@
 #      define SO_PASSRIGHTS 83 /* include/uapi/asm-generic/socket.h */
 #    endif
 #  endif
-/* A descriptor that another part of the program asked for with SO_PASSPIDFD: it is never leaked. */
+#  ifndef SO_PASSPIDFD /* Linux 6.5 */
+#    if defined(__hppa__)
+#      define SO_PASSPIDFD 0x404a /* arch/parisc/include/uapi/asm/socket.h */
+#    elif defined(__sparc__)
+#      define SO_PASSPIDFD 0x0055 /* arch/sparc/include/uapi/asm/socket.h */
+#    else
+#      define SO_PASSPIDFD 76 /* include/uapi/asm-generic/socket.h */
+#    endif
+#  endif
+/* Also in a build without SO_PASSPIDFD, which another part of the program may set: the descriptor is never leaked. */
 #  ifndef SCM_PIDFD
 #    define SCM_PIDFD 4 /* include/linux/socket.h, Linux 6.5, the same on every architecture */
 #  endif
+#endif
+
+#ifndef SCM_PIDFD
+#  define SCM_PIDFD (-1)
 #endif
 
 /* net/core/scm.h: SCM_MAX_FD.  It bounds what is sent here, and the slots for what is received. */
@@ -93,6 +106,14 @@
 #  define UDS_HAS_PASSRIGHTS 0
 #  undef SO_PASSRIGHTS
 #  define SO_PASSRIGHTS (-1)
+#endif
+
+#if defined(SO_PASSPIDFD) && !defined(UDS_MINIMAL)
+#  define UDS_HAS_PASSPIDFD 1
+#else
+#  define UDS_HAS_PASSPIDFD 0
+#  undef SO_PASSPIDFD
+#  define SO_PASSPIDFD (-1)
 #endif
 
 #if defined(POLLRDHUP) && !defined(UDS_MINIMAL)

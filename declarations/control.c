@@ -75,9 +75,14 @@ UDS_FUNCTION int uds_keep(struct uds_fds *fds, int most, int fd)
 }
 
 /* Moves every descriptor of a received control buffer into fds, up to most in all, closes the others and returns
-   how many those were.  In the buffer -1 takes each number's place.  A pidfd that came because somebody else
-   enabled SO_PASSPIDFD has no owner here and is closed, but it is not counted: the sender did not pass it. */
-UDS_FUNCTION int uds_control_claim(void *control, size_t length, struct uds_fds *fds, int most)
+   how many those were.  In the buffer -1 takes each number's place.
+
+   The sender's pidfd goes into a handle of its own, and 0 takes its place.  Without an empty handle for it, because
+   nobody wants it or somebody else enabled SO_PASSPIDFD, it is closed, but not counted: the sender did not pass it.
+   So are those of an item that is not one number, which Python would not know how to read.
+   A negative number is the kernel's -errno instead of a pidfd, and stays. */
+UDS_FUNCTION int uds_control_claim_all(void *control, size_t length, struct uds_fds *fds, int most,
+                                       struct uds_handle *pidfd)
 {
     struct uds_control_item item;
     int closed = 0;
@@ -86,10 +91,7 @@ UDS_FUNCTION int uds_control_claim(void *control, size_t length, struct uds_fds 
     while (uds_control_next(control, length, &item)) {
         size_t at;
         int is_rights = item.level == SOL_SOCKET && item.type == SCM_RIGHTS;
-        int is_pidfd = 0;
-#ifdef SCM_PIDFD
-        is_pidfd = item.level == SOL_SOCKET && item.type == SCM_PIDFD;
-#endif
+        int is_pidfd = item.level == SOL_SOCKET && item.type == SCM_PIDFD;
         if (!is_rights && !is_pidfd)
             continue;
         for (at = 0; at + sizeof(int) <= item.size; at += sizeof(int)) {
@@ -98,14 +100,22 @@ UDS_FUNCTION int uds_control_claim(void *control, size_t length, struct uds_fds 
             memcpy(&fd, place, sizeof fd);
             if (fd < 0)
                 continue;
-            memcpy(place, &gone, sizeof gone);
-            if (is_pidfd)
+            if (is_pidfd && pidfd != NULL && item.size == sizeof fd && uds_handle_adopt(pidfd, fd, 0) == 0)
+                gone = 0;
+            else if (is_pidfd)
                 close(fd);
             else if (!uds_keep(fds, most, fd))
                 closed++;
+            memcpy(place, &gone, sizeof gone);
         }
     }
     return closed;
+}
+
+/* The same for whoever wants no pidfd. */
+UDS_FUNCTION int uds_control_claim(void *control, size_t length, struct uds_fds *fds, int most)
+{
+    return uds_control_claim_all(control, length, fds, most, NULL);
 }
 
 #endif

@@ -3,7 +3,7 @@
    Rules:
    - A receiver is preset once and then used for call after call: a function of one argument costs Python far less
      than one of two.
-   - Descriptors that arrive are in receiver->fds, or closed, when the call returns.
+   - Descriptors that arrive are in receiver->fds and receiver->pidfd, or closed, when the call returns.
    - A packet that was cut is reported by a result greater than the size: the packet's real length where the
      system tells it, else size + 1. */
 #ifndef UDS_RECEIVE_C
@@ -33,6 +33,7 @@ struct uds_receiver {
     size_t control_size;
     struct uds_fds *fds;   /* where descriptors go, or NULL: they are closed */
     int most;              /* how many of them are kept */
+    struct uds_handle *pidfd; /* where a sender's pidfd goes, or NULL: it is closed */
     struct uds_name *name; /* where the sender's address goes, or NULL */
     size_t control_length; /* results */
     int message_flags;
@@ -118,8 +119,8 @@ UDS_FUNCTION ssize_t uds_receive_whole(struct uds_receiver *receiver, struct uds
     result = uds_recvmsg(fd, &message, flags);
     if (result >= 0) {
         receiver->control_length = receiver->control_size > 0 ? (size_t)message.msg_controllen : 0;
-        receiver->surplus =
-            uds_control_claim(receiver->control, receiver->control_length, receiver->fds, receiver->most);
+        receiver->surplus = uds_control_claim_all(receiver->control, receiver->control_length, receiver->fds,
+                                                  receiver->most, receiver->pidfd);
 #if UDS_HAS_ATOMIC_CLOEXEC
         message.msg_flags &= ~MSG_CMSG_CLOEXEC;
 #endif

@@ -10,6 +10,7 @@ struct uds_receiver {
     size_t control_size;
     struct uds_fds *fds;
     int most;
+    struct uds_handle *pidfd;
     struct uds_name *name;
     size_t control_length;
     int message_flags;

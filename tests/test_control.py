@@ -27,7 +27,7 @@ from uds_cffi import (
     register_decoder,
     unregister_decoder,
 )
-from uds_cffi.control import RIGHTS, decode, decode_one, encode_credentials, items
+from uds_cffi.control import PIDFD, RIGHTS, decode, decode_one, encode_credentials, items
 
 # No kernel sends it: a level of this test's own.
 LEVEL, TYPE = 12345, 678
@@ -257,7 +257,9 @@ def ask_for_pidfds(sock: UnixDatagram) -> None:
 
 
 def test_pidfd_that_nobody_here_asked_for(datagrams: tuple[UnixDatagram, UnixDatagram]) -> None:
-    """A pidfd that comes because SO_PASSPIDFD was set is closed, shown as -1, and not counted as lost."""
+    """A build without pidfds closes one that SO_PASSPIDFD brings, and shows -1; it is not called lost."""
+    if lib.UDS_HAS_PASSPIDFD:
+        pytest.skip(f"{support.FEATURE_SKIP}pass_pidfd is declared")
     one, two = datagrams
     ask_for_pidfds(two)
     ancillary = SocketAncillary(256)
@@ -321,9 +323,10 @@ def test_decoder_does_not_swallow_an_interrupt(registry: None) -> None:
 
 
 def test_descriptors_cannot_have_a_decoder(registry: None) -> None:
-    """SCM_RIGHTS belongs to the library, which owns the descriptors."""
-    with pytest.raises(ValueError, match="must own"):
-        register_decoder(*RIGHTS, bytes)
+    """SCM_RIGHTS and SCM_PIDFD belong to the library, which owns the descriptors."""
+    for kind in (RIGHTS, PIDFD):
+        with pytest.raises(ValueError, match="must own"):
+            register_decoder(*kind, bytes)
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,10 @@ the client has ended: True
 the connection is still open: True
 the pid means nothing any more: None
 """,
+    "who_reports": """\
+the first service reports b'READY=1' and has ended: True
+the second service reports b'READY=1' and has ended: True
+""",
     "write_timeout_full_queue": """\
 the timeout is 0.1 seconds
 TimeoutError: timed out
@@ -161,6 +165,7 @@ NEEDS = {
     "who_is_connected": "diagnostics",
     "replaced_listener": "bound_file",
     "watch_client": "peer_pidfd",
+    "who_reports": "pass_pidfd",
 }
 
 

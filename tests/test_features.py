@@ -33,6 +33,7 @@ DECLARED = {
     "pidfd_info": lib.UDS_HAS_PIDFD_INFO,
     "pidfd_identity": lib.UDS_HAS_PIDFD_IDENTITY,
     "peer_pidfd": lib.UDS_HAS_PEER_PIDFD,
+    "pass_pidfd": lib.UDS_HAS_PASSPIDFD,
     "bound_file": lib.UDS_HAS_BOUND_FILE,
     "pass_rights": lib.UDS_HAS_PASSRIGHTS,
     "peek_offset": lib.UDS_HAS_PEEK_OFF,
@@ -45,6 +46,7 @@ IS_LINUX = platform.system() == "Linux"
 SO_PASSRIGHTS = 83
 SO_PEERSEC = 31
 SO_PEERGROUPS = 59
+SO_PASSPIDFD = 76
 SO_PEERPIDFD = 77
 SIOCUNIXFILE = 0x89E0
 
@@ -140,6 +142,7 @@ def test_supported_is_what_the_kernel_does():
     assert table["pass_rights"].supported is kernel_takes(SO_PASSRIGHTS, 1)
     assert table["peer_groups"].supported is kernel_gives(SO_PEERGROUPS)
     assert table["peer_security_context"].supported is kernel_gives(SO_PEERSEC)
+    assert table["pass_pidfd"].supported is kernel_takes(SO_PASSPIDFD, 1)
     assert table["peer_pidfd"].supported is kernel_gives_pidfds()
     assert table["bound_file"].reason == kernel_tells_files()
     # These are as old as the oldest kernel that the interpreters run on.

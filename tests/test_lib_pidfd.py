@@ -9,12 +9,15 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import support
 from handles import connected_handles, new_handle
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from uds_cffi import ffi, lib
 
@@ -199,6 +202,93 @@ def test_peer_pidfd_is_not_built(pair: tuple[Any, Any]) -> None:
     into = new_handle()
     assert lib.uds_handle_peer_pidfd(pair[0], into) == -errno.ENOSYS
     assert lib.uds_handle_fileno(into) == -1
+
+
+# --- With a message -----------------------------------------------------------------------------
+
+
+def control_of(kinds: list[int], numbers: list[int]) -> tuple[Any, int]:
+    """Build a control buffer with an item of one number for each kind."""
+    memory, length = ffi.new("char[]", 1024), 0
+    for kind, number in zip(kinds, numbers):
+        data = number.to_bytes(4, sys.byteorder, signed=True)
+        length = lib.uds_control_add(memory, 1024, length, lib.SOL_SOCKET, kind, data, 4)
+    return memory, length
+
+
+def content_of(memory: Any, length: int) -> list[int]:
+    item, found = ffi.new("struct uds_control_item *"), []
+    while lib.uds_control_next(memory, length, item):
+        found.append(ffi.cast("int *", memory + item.offset)[0])
+    return found
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.tuples(st.sampled_from([lib.SCM_RIGHTS, lib.SCM_PIDFD]), st.sampled_from([0, -24, -1])), max_size=8),
+    st.integers(0, 3),
+    st.booleans(),
+    st.booleans(),
+)
+def test_claim_all(items: list[tuple[int, int]], most: int, wanted: bool, in_use: bool) -> None:
+    """The first pidfd goes into an empty handle, descriptors into slots, the rest is closed, and errors stay."""
+    kinds = [kind for kind, _ in items]
+    # 0 stands for a descriptor of its own.
+    numbers = [os.dup(0) if number == 0 else number for _, number in items]
+    handle, fds = new_handle(), ffi.new("struct uds_fds *")
+    if in_use:
+        assert lib.uds_handle_adopt(handle, os.dup(0), 0) == 0
+    before = lib.uds_handle_fileno(handle)
+    memory, length = control_of(kinds, numbers)
+    rights = [number for kind, number in zip(kinds, numbers) if kind == lib.SCM_RIGHTS and number >= 0]
+    pidfds = [number for kind, number in zip(kinds, numbers) if kind != lib.SCM_RIGHTS and number >= 0]
+    kept = pidfds[:1] if wanted and not in_use else []
+
+    closed = lib.uds_control_claim_all(memory, length, fds, most, handle if wanted else ffi.NULL)
+
+    assert closed == len(rights) - fds.count
+    assert [lib.uds_fds_number(fds, 0, place) for place in range(fds.count)] == rights[:most]
+    assert lib.uds_handle_fileno(handle) == (kept[0] if kept else before)
+    expected = [number if number < 0 else 0 if number in kept else -1 for number in numbers]
+    assert content_of(memory, length) == expected
+    assert [support.is_open(number) for number in rights + pidfds] == [
+        number in rights[:most] + kept for number in rights + pidfds
+    ]
+    lib.uds_fds_close(fds, 0)
+    lib.uds_handle_close(handle)
+
+
+def test_claim_of_an_item_of_two() -> None:
+    """An item of two numbers, which no kernel sends, is no pidfd: both are closed, and none is in the handle."""
+    handle, memory = new_handle(), ffi.new("char[]", 64)
+    numbers = [os.dup(0), os.dup(0)]
+    data = ffi.new("int[]", numbers)
+    length = lib.uds_control_add(memory, 64, 0, lib.SOL_SOCKET, lib.SCM_PIDFD, data, ffi.sizeof(data))
+    assert lib.uds_control_claim_all(memory, length, ffi.NULL, 0, handle) == 0
+    assert lib.uds_handle_fileno(handle) == -1
+    assert not any(map(support.is_open, numbers))
+    assert content_of(memory, length) == [-1]
+
+
+@support.needs("pass_pidfd")
+@pytest.mark.parametrize("wanted", [True, False])
+def test_receive_with_a_pidfd(pair: tuple[Any, Any], wanted: bool) -> None:
+    """A receive puts the sender's pidfd into the receiver's handle, or closes it, also with uds_receive_fds()."""
+    on, memory, control = ffi.new("int *", 1), ffi.new("char[]", 8), ffi.new("char[]", 256)
+    assert lib.uds_handle_setsockopt(pair[1], lib.SOL_SOCKET, lib.SO_PASSPIDFD, on, 4) == 0
+    handle = new_handle()
+    receiver = ffi.new("struct uds_receiver *", {"handle": pair[1], "data": memory, "size": 8})
+    receiver.control, receiver.control_size = control, 256
+    receiver.pidfd = handle if wanted else ffi.NULL
+    before = os.listdir("/proc/self/fd")
+    for receive in (lib.uds_receive_packed, lib.uds_receive_message, lib.uds_receive_fds):
+        assert lib.uds_handle_send(pair[0], b"x", 1, 0) == receive(receiver) == 1
+        assert content_of(control, receiver.control_length) == [0 if wanted else -1]
+        if wanted:
+            assert lib.uds_handle_pidfd_pid(handle) == os.getpid()
+            assert flags_of(handle) == lib.FD_CLOEXEC
+        assert lib.uds_handle_close(handle) == 0
+    assert os.listdir("/proc/self/fd") == before
 
 
 # --- The file of a bound socket -----------------------------------------------------------------

@@ -26,7 +26,7 @@ from uds_cffi import (
 )
 
 # A value that differs from the default, and what it reads as; feature is None where every system has the row.
-BOOLEANS = {"pass_credentials": "credentials", "pass_rights": "pass_rights"}
+BOOLEANS = {"pass_credentials": "credentials", "pass_pidfd": "pass_pidfd", "pass_rights": "pass_rights"}
 INTEGERS = {"peek_offset": "peek_offset", "send_buffer": None, "receive_buffer": None}
 TIMEOUTS = ("receive_timeout", "send_timeout")
 FEATURES = {**BOOLEANS, **INTEGERS, **dict.fromkeys(TIMEOUTS)}
@@ -39,6 +39,7 @@ kinds = pytest.mark.parametrize("kind", support.TYPES)
 
 DEFAULTS = {
     "pass_credentials": False,
+    "pass_pidfd": False,
     "pass_rights": True,
     "peek_offset": -1,
     "receive_timeout": None,
@@ -46,6 +47,7 @@ DEFAULTS = {
 }
 VALUES = {
     "pass_credentials": True,
+    "pass_pidfd": True,
     "pass_rights": False,
     "peek_offset": 3,
     "send_buffer": 20000,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import tempfile
 
 import pytest
@@ -47,21 +48,23 @@ def test_probe_without_sockets(name, monkeypatch):
     assert probe(name) == "kernel"
 
 
-@pytest.mark.parametrize("name", ["credentials", "pass_rights", "peek_offset"])
+@pytest.mark.parametrize("name", ["credentials", "pass_pidfd", "pass_rights", "peek_offset"])
 def test_probe_of_an_unknown_option(name, monkeypatch):
     """A kernel that does not know the option has not got the feature."""
     monkeypatch.setattr(probes._Pair, "set", lambda pair, option, value: False)
     assert probe(name) == "kernel"
 
 
-@pytest.mark.parametrize("name", ["credentials", "pass_rights", "peek_offset"])
+@pytest.mark.parametrize("name", ["credentials", "pass_pidfd", "pass_rights", "peek_offset"])
 def test_probe_of_an_ignored_option(name, monkeypatch):
     """A kernel that accepts the option and ignores it has not got the feature either."""
     monkeypatch.setattr(probes._Pair, "set", lambda pair, option, value: True)
     assert probe(name) == "kernel"
 
 
-@pytest.mark.parametrize("name", ["atomic_cloexec", "credentials", "packet_length", "packet_end", "peek_offset"])
+@pytest.mark.parametrize(
+    "name", ["atomic_cloexec", "credentials", "packet_length", "packet_end", "pass_pidfd", "peek_offset"]
+)
 def test_probe_whose_message_is_lost(name, monkeypatch):
     """A probe whose message does not arrive does not find the feature."""
     monkeypatch.setattr(probes._Pair, "send", lambda pair, data, fds=None: -errno.EPERM)
@@ -158,6 +161,7 @@ def test_call_that_the_kernel_does_not_know(name, monkeypatch):
         ("pidfd_identity", {"uds_handle_pidfd_same": 0}),
         ("peer_pidfd", {"uds_handle_peer_pidfd": 0}),
         ("peer_pidfd", {"uds_handle_pidfd_info": -errno.ENOTTY, "uds_handle_pidfd_pid": -errno.ENOENT}),
+        ("pass_pidfd", {"uds_pidfd_check": -errno.EINVAL}),
         ("bound_file", {"uds_handle_bound_file": -errno.ENOENT}),
     ],
 )
@@ -175,6 +179,19 @@ def test_process_without_proc_or_ioctl(monkeypatch):
         if support.supported("pidfd_info") or missing == "uds_handle_pidfd_pid":
             monkeypatch.setattr(probes, "lib", Lib(**{missing: -errno.ENOTTY}))
             assert probe("pidfd") == ""
+
+
+@support.needs("pass_pidfd")
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EMFILE])
+def test_message_without_its_pidfd(code, monkeypatch):
+    """The kernel may say with the message why it carries no pidfd; where none is free, nothing has been found out."""
+    item = (lib.SOL_SOCKET, lib.SCM_PIDFD, (-code).to_bytes(4, sys.byteorder, signed=True))
+    monkeypatch.setattr(probes._Pair, "receive", lambda pair: [(lib.SOL_SOCKET, lib.SCM_RIGHTS, b""), item])
+    if code == errno.EMFILE:
+        with support.raises_errno(code):
+            probe("pass_pidfd")
+    else:
+        assert probe("pass_pidfd") == "kernel"
 
 
 @support.needs("bound_file")

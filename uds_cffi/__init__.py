@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from .control import (
         ScmCredentials,
+        ScmPidfd,
         ScmRights,
         UnknownControlMessage,
         register_decoder,
@@ -105,6 +106,7 @@ __all__ = [
     "PidFdInfo",
     "Received",
     "ScmCredentials",
+    "ScmPidfd",
     "ScmRights",
     "SocketAncillary",
     "UdsError",
@@ -164,6 +166,7 @@ _HOMES = {
     "PidFdInfo": "pidfd",
     "Received": "received",
     "ScmCredentials": "control",
+    "ScmPidfd": "control",
     "ScmRights": "control",
     "SocketAncillary": "ancillary",
     "UdsError": "errors",

@@ -69,7 +69,10 @@ class _Lib:
     UDS_HAS_PEEK_OFF: int
     SO_PASSRIGHTS: int
     UDS_HAS_PASSRIGHTS: int
+    SO_PASSPIDFD: int
+    UDS_HAS_PASSPIDFD: int
     SCM_RIGHTS: int
+    SCM_PIDFD: int
     UDS_SCM_MAX_FD: int
     POLLIN: int
     POLLOUT: int
@@ -169,6 +172,7 @@ class _Lib:
     ) -> int: ...
     def uds_control_next(self, control: CData | bytes, length: int, item: CData, /) -> int: ...
     def uds_control_claim(self, control: CData, length: int, fds: CData, most: int, /) -> int: ...
+    def uds_control_claim_all(self, control: CData, length: int, fds: CData, most: int, pidfd: CData, /) -> int: ...
     # credentials
     UDS_HAS_CREDENTIALS: int
     SO_PASSCRED: int

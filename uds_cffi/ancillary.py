@@ -15,6 +15,7 @@ from ._lib import ffi, lib
 from .capabilities import require
 from .control import (
     RIGHTS,
+    ScmPidfd,
     UnknownControlMessage,
     credentials_of,
     decode,
@@ -73,6 +74,8 @@ class Messages:
             fds = getattr(message, "fds", None)
             if isinstance(fds, OwnedFds):
                 fds.close()
+            elif isinstance(message, ScmPidfd):
+                message._close_unread()
 
 
 class SocketAncillary(Ancillary):
@@ -117,12 +120,13 @@ class SocketAncillary(Ancillary):
         self._wants = object()
 
     @classmethod
-    def with_room_for(cls, *, fds: int = 0, credentials: bool = False) -> Self:
+    def with_room_for(cls, *, fds: int = 0, credentials: bool = False, pidfd: bool = False) -> Self:
         """Make a buffer with room for what is named, however this system pads it.
 
         Args:
             fds: how many descriptors in one message, 0 to 253 (int).
             credentials: whether one message of credentials (bool).
+            pidfd: whether one message of the sender's pidfd (bool).
 
         Raises:
             ValueError: ``fds`` is out of range.
@@ -134,6 +138,8 @@ class SocketAncillary(Ancillary):
         capacity = lib.CMSG_SPACE(fds * _INT) if fds else 0
         if credentials:
             capacity += lib.CMSG_SPACE(ffi.sizeof("struct ucred"))
+        if pidfd:
+            capacity += lib.CMSG_SPACE(_INT)
         return cls(capacity)
 
     @property
@@ -258,7 +264,7 @@ class SocketAncillary(Ancillary):
         those are only borrowed.
 
         Returns:
-            tuple of ScmRights, ScmCredentials, what registered decoders made, and UnknownControlMessage.
+            tuple of ScmRights, ScmCredentials, ScmPidfd, what registered decoders made, and UnknownControlMessage.
         """
         received = self._received
         if received is not None:
@@ -295,9 +301,10 @@ class SocketAncillary(Ancillary):
         fds: OwnedFds | None,
         truncated: bool,
         at_end: bool | None,
+        pidfd: CData | None,
     ) -> Messages:
         """Take over what a receive has brought: its control messages, and the descriptors with their owner."""
-        received = Messages(decode(found, fds, at_end))
+        received = Messages(decode(found, fds, at_end, pidfd))
         if self._received is not None or self._length:
             # Another thread has used it since this receive began.
             self.clear()

@@ -43,6 +43,7 @@ ROWS: dict[str, tuple[bool, str]] = {
         "Each process has a file of its own in the pidfs, by which its pidfds are compared.",
     ),
     "peer_pidfd": (bool(lib.UDS_HAS_PEER_PIDFD), "A pidfd of the peer's process (SO_PEERPIDFD)."),
+    "pass_pidfd": (bool(lib.UDS_HAS_PASSPIDFD), "A pidfd of the sender with each message (SCM_PIDFD)."),
     "bound_file": (
         bool(lib.UDS_HAS_BOUND_FILE),
         "The file that a socket is bound to (SIOCUNIXFILE), for who has CAP_NET_ADMIN.",

@@ -6,7 +6,10 @@ decoder looks at lengths before it reads.
 
 from __future__ import annotations
 
+import sys
+
 from ._lib import ffi, lib
+from .calls import move
 from .credentials import Credentials
 from .fds import OwnedFds
 from .values import Value
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._lib import CData
+    from .pidfd import PidFd
 
 
 class ScmRights(Value):
@@ -85,6 +89,43 @@ def credentials_of(pid: int, uid: int, gid: int) -> ScmCredentials:
     return value
 
 
+class ScmPidfd(Value):
+    """A descriptor of the sender's process, which came with a message (SCM_PIDFD, Linux 6.5), or why there is none.
+
+    Whoever reads ``fd`` owns it from then on; until then it is closed with the message's other descriptors.
+
+    Attributes:
+        fd: the process (PidFd), or None.
+        error: why there is none (OSError), or None: EMFILE, this process may open no more; ProcessLookupError, the
+            sender was reaped, before Linux 6.16.
+    """
+
+    __slots__ = ("_fd", "error", "_taken")
+    _names = ("fd", "error")
+
+    _fd: PidFd | None
+    error: OSError | None
+    # Whether somebody has read the descriptor.
+    _taken: bool
+
+    def __init__(self, fd: PidFd | None, error: OSError | None) -> None:
+        self._set(_fd=fd, error=error, _taken=False)
+
+    @property
+    def fd(self) -> PidFd | None:
+        """The sender's process."""
+        self._set(_taken=True)
+        return self._fd
+
+    def _fields(self) -> tuple[PidFd | None, OSError | None]:
+        return self._fd, self.error
+
+    def _close_unread(self) -> None:
+        """Close the descriptor unless somebody has read it."""
+        if self._fd is not None and not self._taken:
+            self._fd.close()
+
+
 class UnknownControlMessage(Value):
     """A control message without a decoder, or one that its decoder could not read.
 
@@ -105,6 +146,7 @@ class UnknownControlMessage(Value):
 
 
 RIGHTS = (lib.SOL_SOCKET, lib.SCM_RIGHTS)
+PIDFD = (lib.SOL_SOCKET, lib.SCM_PIDFD)
 _CREDENTIALS = (lib.SOL_SOCKET, lib.SCM_CREDENTIALS)
 _INT = ffi.sizeof("int")
 _UCREDS = ffi.typeof("struct ucred[]")
@@ -152,7 +194,7 @@ def register_decoder(level: int, type: int, decoder: Callable[[bytes], Any]) -> 
 
     Raises:
         TypeError: the decoder is not callable, or level or type is not an int.
-        ValueError: the level and type are those of SCM_RIGHTS, whose descriptors need their owner.
+        ValueError: the level and type are those of SCM_RIGHTS or SCM_PIDFD, whose descriptors need their owner.
     """
     if not callable(decoder):
         raise TypeError(f"a decoder is a function of bytes, not {decoder!r}")
@@ -161,6 +203,8 @@ def register_decoder(level: int, type: int, decoder: Callable[[bytes], Any]) -> 
             raise TypeError(f"a level and a type are ints, not {value!r}")
     if (level, type) == RIGHTS:
         raise ValueError("SCM_RIGHTS carries descriptors, which the library itself must own")
+    if (level, type) == PIDFD:
+        raise ValueError("SCM_PIDFD carries a descriptor, which the library itself must own")
     _set_decoder((level, type), decoder)
 
 
@@ -182,7 +226,9 @@ def items(control: CData, length: int) -> list[tuple[int, int, bytes]]:
     return found
 
 
-def decode(found: list[tuple[int, int, bytes]], fds: OwnedFds | None, at_end: bool | None) -> tuple[Any, ...]:
+def decode(
+    found: list[tuple[int, int, bytes]], fds: OwnedFds | None, at_end: bool | None, pidfd: CData | None = None
+) -> tuple[Any, ...]:
     """Turn received control messages into values.
 
     Args:
@@ -190,20 +236,44 @@ def decode(found: list[tuple[int, int, bytes]], fds: OwnedFds | None, at_end: bo
         fds: the owner of those descriptors, if there are any; each SCM_RIGHTS message gets its own share of them.
         at_end: whether this may be the end of a stream, which Linux gives the credentials of no sender: certainly
             (True), perhaps (None), then those of pid 0, uid 0 and gid 0 are left out, or no (False).
+        pidfd: the handle into which C has put the sender's pidfd, if there is one.
     """
     messages: list[Any] = []
     first = 0
+    senders: list[int] = []
     for level, type, data in found:
         key = (level, type)
         if key == RIGHTS:
             count = 0 if fds is None else min(len(data) // _INT, len(fds) - first)
             messages.append(ScmRights(fds._share(first, count) if fds is not None and count else OwnedFds()))
             first += count
+        elif key == PIDFD and pidfd is not None:
+            senders.append(len(messages))
+            messages.append(UnknownControlMessage(level, type, data))
         elif key == _CREDENTIALS and (at_end or (at_end is None and not any(data))):
             continue
         else:
             messages.append(decode_one(level, type, data))
+    for place in senders:
+        # Last, because a user's decoder may raise; until here the handle's owner can close it.
+        messages[place] = _decode_pidfd(messages[place], pidfd)
     return tuple(messages)
+
+
+def _decode_pidfd(unknown: UnknownControlMessage, pidfd: CData) -> ScmPidfd | UnknownControlMessage:
+    """Take the sender's pidfd out of its handle, or read why there is none."""
+    from .pidfd import PidFd, pidfd_error
+
+    if len(unknown.data) != _INT:
+        return unknown
+    number = int.from_bytes(unknown.data, sys.byteorder, signed=True)
+    if number < -1:
+        return ScmPidfd(None, pidfd_error(-number))
+    process = PidFd._empty()
+    # C has closed one that it could not keep.
+    if number < 0 or move(pidfd, process._handle) < 0:
+        return unknown
+    return ScmPidfd(process, None)
 
 
 def decode_one(level: int, type: int, data: bytes) -> Any:

@@ -119,6 +119,13 @@ _TABLE = {
             "first byte.",
             "pass_rights",
         ),
+        BoolOption(
+            "pass_pidfd",
+            calls.SO_PASSPIDFD,
+            "Receive a pidfd of the sender with each message (SO_PASSPIDFD, Linux 6.5).  An unbound socket is given an "
+            "abstract name when it connects or sends.",
+            "pass_pidfd",
+        ),
         Option(
             "peek_offset",
             calls.SO_PEEK_OFF,

@@ -351,6 +351,12 @@ def _read_info(info: CData) -> PidFdInfo:
     return PidFdInfo(*fields)
 
 
+def pidfd_error(code: int) -> OSError:
+    """Make the error for a process that has no pidfd."""
+    # Linux 6.5 to 6.15 say EINVAL, some of them ESRCH, of one that was reaped.
+    return error(errno.ESRCH if code == errno.EINVAL else code)
+
+
 def pidfd_of_peer(handle: CData) -> PidFd:
     """Return a pidfd of the peer of a connection; three reasons why there is none are three errors."""
     require("peer_pidfd")
@@ -361,8 +367,8 @@ def pidfd_of_peer(handle: CData) -> PidFd:
     if result == -errno.ENODATA:
         raise error(errno.ENOTCONN)
     if result in (-errno.ESRCH, -errno.EINVAL):
-        # Linux 6.5 to 6.15, of a peer that was reaped; some of them also of a socket that has none.
+        # Some kernels say the same of a socket that has no peer; that is ENOTCONN here.
         calls.peer_credentials(handle)
-        raise error(errno.ESRCH)
+        raise pidfd_error(-result)
     check(result)
     return peer

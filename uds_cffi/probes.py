@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 
 from . import calls, sockdiag
 from ._lib import ffi, lib
@@ -27,16 +28,18 @@ NOT_PERMITTED = "not permitted"
 class _Pair:
     """Two connected sockets that are closed on exit; nothing here blocks."""
 
-    __slots__ = ("one", "two", "fds")
+    __slots__ = ("one", "two", "fds", "pidfd")
 
     def __init__(self) -> None:
         self.one = calls.new_handle()
         self.two = calls.new_handle()
         self.fds = calls.new_fds()
+        self.pidfd = calls.new_handle()
 
     def close(self) -> None:
         calls.close(self.one)
         calls.close(self.two)
+        calls.close(self.pidfd)
         calls.fds_close(self.fds, 0)
 
     def __del__(self) -> None:
@@ -50,6 +53,7 @@ class _Pair:
         receiver.handle, receiver.data, receiver.size = self.two, data, 16
         receiver.control, receiver.control_size = control, 256
         receiver.fds, receiver.most = self.fds, calls.SCM_MAX_FD
+        receiver.pidfd = self.pidfd
         receiver.flags = calls.MSG_DONTWAIT
         if lib.uds_receive_message(receiver) < 0:
             return []
@@ -235,6 +239,19 @@ def peer_pidfd(pair: _Pair) -> object:
     """The peer of a pair is this process, also after it was closed."""
     calls.close(pair.two)
     return _made(lib.uds_handle_peer_pidfd(pair.one, pair.two)) and _is_mine(pair.two)
+
+
+@_probe(lib.SOCK_DGRAM)
+def pass_pidfd(pair: _Pair) -> object:
+    """A message carries a pidfd of this process."""
+    if not pair.set(lib.SO_PASSPIDFD, 1):
+        return False
+    pair.send(b"x")
+    for level, kind, data in pair.receive():
+        if (level, kind) == (lib.SOL_SOCKET, lib.SCM_PIDFD):
+            # A negative number tells why there is none.
+            return _made(int.from_bytes(data, sys.byteorder, signed=True)) and _is_mine(pair.pidfd)
+    return False
 
 
 @_probe(lib.SOCK_DGRAM)

@@ -16,7 +16,8 @@ from struct import Struct
 
 from ._lib import ffi, lib
 from .address import UnixSocketAddr
-from .calls import receive_fds, receive_packed
+from .calls import close as close_handle
+from .calls import new_handle, receive_fds, receive_packed
 from .fds import OwnedFds
 from .naming import new_name
 from .pools import pool
@@ -42,6 +43,7 @@ _LARGE_SIZE = POOL_SIZE - _SMALL_COUNT * (SMALL_SIZE + _CONTROL_SIZE)
 _LARGEST = 0x7FFFF000
 
 _MOST_FDS: int = lib.UDS_SCM_MAX_FD
+_PASSES_PIDFD = bool(lib.UDS_HAS_PASSPIDFD)
 
 # What uds_receive_packed() says of a message: its length, the flags, the length of the sender's address, that of the
 # control messages, how many there are; whether credentials are the only one, and then pid, uid and gid.
@@ -93,6 +95,8 @@ class Receiver:
         "wants",
         "_key",
         "facts",
+        "pidfd",
+        "_keeps",
         "_room",
         "_control",
         "_control_view",
@@ -111,6 +115,10 @@ class Receiver:
     wants: object
     # Owns what the next receive brings; None before its first use and after it was handed on.
     fds: OwnedFds | None
+    # Owns the sender's pidfd when a receive of everything brings one; what holds it then is moved on.
+    pidfd: CData | None
+    # Whether C puts it there: other receives close it.
+    _keeps: bool
     # Stands for the slots that C knows; they themselves would outlive their set here.
     _key: object
 
@@ -125,7 +133,8 @@ class Receiver:
         self._control = ffi.new(_CHARS, _CONTROL_SIZE)
         self._control_view = ffi.buffer(self._control)
         self._name = new_name()
-        self.fds = self._key = self.wants = None
+        self.fds = self._key = self.wants = self.pidfd = None
+        self._keeps = False
         self.facts = ffi.buffer(ffi.addressof(self.c, "facts"))
         # How much of the control buffer the kernel may use, as C has it.
         self._room = 0
@@ -158,11 +167,13 @@ class Receiver:
         token: object = None,
         room: int = _CONTROL_SIZE,
         wants: object = None,
+        keeps_pidfd: bool = False,
     ) -> None:
         """Receive at most that many bytes with these flags from now on.
 
         For a whole message it is said how many descriptors are wanted, and how much room there is for control messages:
-        with none the kernel discards them, as recv(2) does.  ``wants`` stands for both of them.
+        with none the kernel discards them, as recv(2) does; and whether the sender's pidfd is wanted.  ``wants`` stands
+        for all of them.
         """
         if self.handle is not handle:
             self.c.handle = self.handle = handle
@@ -176,8 +187,16 @@ class Receiver:
             if self.most != most:
                 self.c.most = self.most = most
             self._limit(room)
+            if self._keeps != keeps_pidfd and _PASSES_PIDFD:
+                self._keep_pidfd(keeps_pidfd)
             self.wants = wants
         self.token = token
+
+    def _keep_pidfd(self, keeps: bool) -> None:
+        if self.pidfd is None:
+            self.pidfd = new_handle()
+        self.c.pidfd = self.pidfd if keeps else ffi.NULL
+        self._keeps = keeps
 
     def scatter(self, into: Incoming) -> None:
         """Put the bytes into the caller's buffers instead."""
@@ -237,6 +256,12 @@ class Receiver:
         if fds is not None and fds._arrived():
             self.fds = None
             fds.close()
+        self.close_pidfd()
+
+    def close_pidfd(self) -> None:
+        """Close a sender's pidfd that nobody will ask for."""
+        if self.pidfd is not None:
+            close_handle(self.pidfd)
 
     def take_fds(self, result: int) -> OwnedFds:
         """Hand on the descriptors of the last receive, of which this was the result, with their owner."""
@@ -276,10 +301,11 @@ def preset(
     token: object = None,
     room: int = _CONTROL_SIZE,
     wants: object = None,
+    keeps_pidfd: bool = False,
 ) -> Receiver:
     """Take a receiver out of the pool, and set it for these values; see ``prepare()``."""
     receiver = borrow_receiver(check_size(size))
-    receiver.prepare(handle, size, flags, most, token, room, wants)
+    receiver.prepare(handle, size, flags, most, token, room, wants, keeps_pidfd)
     return receiver
 
 

@@ -182,10 +182,10 @@ class Receiving(Sending):
         token = None if flags else self._token
         wanted, capacity, wants = self._recv_flags | flags, ancillary.capacity, ancillary._wants
         if isinstance(size_or_buffers, int):
-            receiver = preset(self._handle, size_or_buffers, wanted, SCM_MAX_FD, token, capacity, wants)
+            receiver = preset(self._handle, size_or_buffers, wanted, SCM_MAX_FD, token, capacity, wants, True)
             return self._receive_all(receiver, ancillary, flags, size_or_buffers, True)
         with Incoming(size_or_buffers) as into:
-            receiver = preset(self._handle, 0, wanted, SCM_MAX_FD, None, capacity, wants)
+            receiver = preset(self._handle, 0, wanted, SCM_MAX_FD, None, capacity, wants, True)
             receiver.scatter(into)
             return self._receive_all(receiver, ancillary, flags, into.size, False)
 
@@ -241,11 +241,12 @@ class Receiving(Sending):
             # A look at a stream without reading brings the credentials of the next bytes, unless it has ended.
             at_end = True if size else None
         try:
-            messages = ancillary._take(receiver.items(count, length), length, fds, cut, at_end)
+            messages = ancillary._take(receiver.items(count, length), length, fds, cut, at_end, receiver.pidfd)
         except BaseException:
             # A signal handler raised, or what a user's decoder does not catch: nobody will ask for the message.
             if fds is not None:
                 fds.close()
+            receiver.close_pidfd()
             raise
         received = Received(
             nbytes,
