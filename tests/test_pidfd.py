@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import support
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import Process
 
@@ -167,6 +167,16 @@ def test_process_that_cannot_be_seen(code: int, mine: PidFd, monkeypatch: pytest
         mine.info()
 
 
+@needs_pidfd
+def test_pid_that_cannot_be_found_out(mine: PidFd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where neither the kernel nor /proc can be asked, pid() says why, and the repr says it too."""
+    monkeypatch.setattr(pidfd, "pidfd_info", lambda handle, info: -errno.ENOTTY)
+    monkeypatch.setattr(pidfd, "pidfd_pid", lambda handle: -errno.ENOENT)
+    with support.raises_errno(errno.ENOENT):
+        mine.pid()
+    assert repr(mine).startswith(f"<PidFd {mine.fileno()} ([Errno {errno.ENOENT}]")
+
+
 # --- What the kernel knows ----------------------------------------------------------------------
 
 
@@ -206,6 +216,7 @@ def test_info_after_the_end(how: int | None, expected: int) -> None:
 
 
 @needs_info
+@settings(deadline=None, max_examples=64)
 @given(st.integers(min_value=0, max_value=63))
 def test_masks_are_honoured(mask: int) -> None:
     """Only what the mask names is believed, whatever else is in the struct."""

@@ -202,6 +202,13 @@ def test_bound_file_needs_a_privilege(monkeypatch):
 
 
 @support.needs("bound_file")
+def test_bound_file_without_a_socket(monkeypatch):
+    """A socket that cannot be made has no file."""
+    monkeypatch.setattr(calls, "open_socket", lambda handle, kind, nonblocking: -errno.ENOBUFS)
+    assert probe("bound_file") == "kernel"
+
+
+@support.needs("bound_file")
 def test_bound_file_where_none_can_be_made(monkeypatch, short_dir):
     """Without a folder for a file, or with too long a name, the answer for a socket without a file counts."""
     folder = os.path.join(short_dir, "long" * 30)

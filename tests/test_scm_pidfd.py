@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import support
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uds_cffi import (
@@ -67,6 +67,7 @@ def claim_and_decode(memory: Any, length: int) -> tuple[Any, ...]:
     return control.decode(control.items(memory, length), None, False, handle)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.sampled_from([errno.EMFILE, errno.ENFILE, errno.ESRCH, errno.EINVAL, errno.ENOMEM]) | st.integers(2, 4095))
 def test_error_instead_of_a_pidfd(code: int) -> None:
     """A negative number is the kernel's error; of a sender that was reaped it is ProcessLookupError on any kernel."""
