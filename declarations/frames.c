@@ -3,8 +3,9 @@
    Rules:
    - What has arrived is in the reader when a call returns.  Python may be interrupted by an exception between any two
      calls, and the next call goes on from there.
-   - What a result speaks of stays in memory until Python has said that it was delivered.  A new result has a new
-     number, so that whoever reads an old one finds out.
+   - What a result speaks of stays in memory until Python has delivered it, which one call can do, once.  The next
+     receive takes that right away before it touches the memory, so whoever delivers has read what was whole, and
+     nobody else has it.
    - A result says all that is needed to cut the usual messages, because each look into the reader costs Python more
      than such a message.
    - One call at a time: a second one is -EBUSY.
@@ -34,6 +35,8 @@
    memory: how many, and the length that all of them have. */
 #define UDS_FRAMES_SHAPE 33
 #define UDS_FRAMES_PART 15
+/* A receive is about to return the messages of the last result again. */
+#define UDS_FRAMES_OVERTAKEN (-1)
 #define UDS_FRAMES_NUMBERS ((INT64_C(1) << (UDS_FRAMES_SHAPE - 2)) - 1)
 
 /* The descriptors of one message.  There are two: while the message with the first waits for its end, the next one
@@ -46,6 +49,7 @@ struct uds_frame_set {
     int surplus;         /* how many were closed here */
     int cut;             /* whether the kernel dropped some */
     int64_t serial;
+    int taken;           /* how many descriptors Python has taken */
 };
 
 struct uds_frame_reader {
@@ -62,7 +66,7 @@ struct uds_frame_reader {
     size_t parsed;  /* behind the messages of the last result */
     size_t needed;
     int64_t result;
-    int64_t delivered;
+    int64_t undelivered; /* the last result while it can be delivered; 0 afterwards, or UDS_FRAMES_OVERTAKEN */
     int count;
     uint32_t first; /* where the messages of a result without a shape begin, one behind the other, and where they end */
     uint32_t last;
@@ -147,8 +151,10 @@ UDS_FUNCTION void uds_frames_drop(struct uds_frame_reader *reader)
 
 UDS_FUNCTION int64_t uds_frames_number(struct uds_frame_reader *reader, int kind, int64_t shape)
 {
-    int64_t number = ((reader->result >> 2) + 1) & UDS_FRAMES_NUMBERS;
+    /* Not 0, so that no result is. */
+    int64_t number = ((reader->result >> 2) & UDS_FRAMES_NUMBERS) % UDS_FRAMES_NUMBERS + 1;
     reader->result = shape << UDS_FRAMES_SHAPE | number << 2 | kind;
+    __atomic_store_n(&reader->undelivered, reader->result, __ATOMIC_SEQ_CST);
     return reader->result;
 }
 
@@ -295,6 +301,7 @@ UDS_FUNCTION void uds_frames_attribute(struct uds_frame_reader *reader, struct u
     if (begins) {
         set->held = 1;
         set->serial = ++reader->serial;
+        set->taken = 0;
         return;
     }
     reader->stray = 1;
@@ -332,6 +339,18 @@ UDS_FUNCTION ssize_t uds_frames_take_in(struct uds_frame_reader *reader, int fd)
     return result;
 }
 
+/* Takes from all other calls the right to deliver the last result: 0 when that was delivered. */
+UDS_FUNCTION int uds_frames_overtake(struct uds_frame_reader *reader)
+{
+    if (__atomic_load_n(&reader->undelivered, __ATOMIC_SEQ_CST) == 0)
+        return 0;
+    if (__atomic_exchange_n(&reader->undelivered, UDS_FRAMES_OVERTAKEN, __ATOMIC_SEQ_CST) != 0)
+        return 1;
+    /* It was, between these two. */
+    __atomic_store_n(&reader->undelivered, 0, __ATOMIC_SEQ_CST);
+    return 0;
+}
+
 /* A result; 0 at the end of the connection; UDS_FRAMES_ROOM; -EBUSY; another -errno.  Messages that were not delivered
    come again, before anything is received. */
 UDS_FUNCTION int64_t uds_frames_receive(struct uds_frame_reader *reader, int most)
@@ -343,7 +362,7 @@ UDS_FUNCTION int64_t uds_frames_receive(struct uds_frame_reader *reader, int mos
         return fd;
     result = uds_frames_enter(&reader->busy);
     if (result == 0) {
-        if (reader->delivered == reader->result)
+        if (uds_frames_overtake(reader) == 0)
             uds_frames_drop(reader);
         else if (reader->stripped)
             uds_frames_unstrip(reader);
@@ -374,6 +393,31 @@ UDS_FUNCTION int64_t uds_frames_receive_one(struct uds_frame_reader *reader)
     return uds_frames_receive(reader, 1);
 }
 
+/* Says that the messages of a result are the caller's: once, and unless another call has received since: -EBUSY. */
+UDS_FUNCTION int uds_frames_deliver(struct uds_frame_reader *reader, int64_t result)
+{
+    int64_t expected = result;
+    if (result <= 0)
+        return -EINVAL;
+    return __atomic_compare_exchange_n(&reader->undelivered, &expected, 0, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+               ? 0
+               : -EBUSY;
+}
+
+/* Takes that back for the call that said it and could not return them: -EBUSY when another call has received since. */
+UDS_FUNCTION int uds_frames_recall(struct uds_frame_reader *reader, int64_t result)
+{
+    int status = uds_frames_enter(&reader->busy);
+    if (status < 0)
+        return status;
+    if (reader->result != result || reader->count == 0)
+        status = -EBUSY;
+    else
+        __atomic_store_n(&reader->undelivered, result, __ATOMIC_SEQ_CST);
+    uds_frames_leave(&reader->busy);
+    return status;
+}
+
 /* Goes on in other memory, which then has this number, unless somebody else was quicker: -EBUSY. */
 UDS_FUNCTION int uds_frames_move(struct uds_frame_reader *reader, int64_t memory, char *data, size_t size,
                                  int64_t number)
@@ -381,22 +425,27 @@ UDS_FUNCTION int uds_frames_move(struct uds_frame_reader *reader, int64_t memory
     int result = uds_frames_enter(&reader->busy);
     if (result < 0)
         return result;
-    if (reader->memory != memory) {
+    if (reader->memory != memory || __atomic_load_n(&reader->undelivered, __ATOMIC_SEQ_CST) != 0) {
         result = -EBUSY;
-    } else if (reader->end - reader->begin > size) {
-        result = -ENOBUFS;
     } else {
-        uds_frames_shift(reader, data);
-        reader->data = data;
-        reader->size = size;
-        reader->memory = number;
+        /* What another call has received and delivered meanwhile does not move. */
+        uds_frames_drop(reader);
+        if (reader->end - reader->begin > size) {
+            result = -ENOBUFS;
+        } else {
+            uds_frames_shift(reader, data);
+            reader->data = data;
+            reader->size = size;
+            reader->memory = number;
+        }
     }
     uds_frames_leave(&reader->busy);
     return result;
 }
 
-/* Moves descriptors into slots that are empty.  What was moved before stays there. */
-UDS_FUNCTION int uds_frames_take(struct uds_frame_reader *reader, int place, struct uds_fds *into)
+/* Moves the descriptors of one arrival into slots that are empty, and returns how many they are.  What was moved before
+   stays there.  -EBUSY when they are not in this place any more. */
+UDS_FUNCTION int uds_frames_take(struct uds_frame_reader *reader, int place, int64_t serial, struct uds_fds *into)
 {
     struct uds_fds *from;
     int result;
@@ -406,11 +455,17 @@ UDS_FUNCTION int uds_frames_take(struct uds_frame_reader *reader, int place, str
     if (result < 0)
         return result;
     from = reader->sets[place].fds;
-    if (from != NULL && from->count > 0) {
+    if (!reader->sets[place].held || reader->sets[place].serial != serial) {
+        result = -EBUSY;
+    } else if (from != NULL && from->count > 0) {
         result = uds_fds_move(from, from->generation, 0, from->count, into);
-        if (result == 0)
+        if (result == 0) {
+            reader->sets[place].taken = from->count;
             from->count = 0;
+        }
     }
+    if (result == 0)
+        result = reader->sets[place].taken;
     uds_frames_leave(&reader->busy);
     return result;
 }

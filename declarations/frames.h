@@ -32,7 +32,7 @@ struct uds_frame_reader {
     size_t end;
     size_t needed;
     int64_t result;
-    int64_t delivered;
+    int64_t undelivered;
     int count;
     uint32_t first;
     uint32_t last;
@@ -47,4 +47,6 @@ struct uds_frame_reader {
 int64_t uds_frames_receive_all(struct uds_frame_reader *reader);
 int64_t uds_frames_receive_one(struct uds_frame_reader *reader);
 int uds_frames_move(struct uds_frame_reader *reader, int64_t memory, char *data, size_t size, int64_t number);
-int uds_frames_take(struct uds_frame_reader *reader, int place, struct uds_fds *into);
+int uds_frames_deliver(struct uds_frame_reader *reader, int64_t result);
+int uds_frames_recall(struct uds_frame_reader *reader, int64_t result);
+int uds_frames_take(struct uds_frame_reader *reader, int place, int64_t serial, struct uds_fds *into);

@@ -60,6 +60,32 @@ def test_overtaken_receive(ends, monkeypatch, call, messages):
         assert two.recv_message() == b"next"
 
 
+@pytest.mark.parametrize("call", ["recv_message", "recv_messages", "try_recv_messages"])
+@pytest.mark.parametrize("fds", [0, 2])
+def test_result_that_could_not_be_returned_comes_again(stream, number, monkeypatch, call, fds):
+    """A handler that raises when all was done but for returning it leaves the message, and its descriptors, there."""
+    one, two = stream
+    with FramedStream(one) as sender, FramedStream(two, max_fds=fds) as receiver:
+        for module in (framed, frames):
+
+            def interrupted(c, result, deliver=module.deliver):
+                assert deliver(c, result) == 0
+                raise InterruptedError("of a handler")
+
+            monkeypatch.setattr(module, "deliver", interrupted)
+        sender.send_message(b"x", [number] * fds)
+        with pytest.raises(InterruptedError):
+            getattr(receiver, call)()
+        monkeypatch.undo()
+        message = receiver.recv_message()
+        if fds:
+            with message.fds:
+                assert len([number for number in message.fds.numbers() if support.is_open(number)]) == fds
+            message = message.data
+        assert message == b"x"
+        assert receiver.try_recv_messages() is None
+
+
 def test_memory_is_gone(ends, monkeypatch):
     """A call that finds no memory, because another one has moved on from there, is EBUSY."""
     one, two = ends

@@ -76,13 +76,33 @@ def test_result_comes_again_until_it_was_delivered(reader):
     second = lib.uds_frames_receive_one(c)
     assert shape(second) == (4, 3)
     assert ffi.unpack(c.data + 4, 3) == b"one"
-    c.delivered = first
+    for overtaken in (first, 0, -1):
+        assert lib.uds_frames_deliver(c, overtaken) in (-errno.EBUSY, -errno.EINVAL)
     third = lib.uds_frames_receive_all(c)
     assert c.count == 3
     assert number(first) < number(second) < number(third)
-    c.delivered = third
+    assert lib.uds_frames_deliver(c, third) == 0
+    assert lib.uds_frames_deliver(c, third) == -errno.EBUSY
     c.flags = lib.MSG_DONTWAIT
     assert lib.uds_frames_receive_all(c) == -errno.EAGAIN
+
+
+def test_result_that_was_recalled_comes_again(reader):
+    """Until the next receive a result can be recalled, and only the last one."""
+    c, peer = reader
+    peer.send(wire(b"one", b"", b"three"))
+    first = lib.uds_frames_receive_all(c)
+    assert lib.uds_frames_deliver(c, first) == 0
+    assert lib.uds_frames_recall(c, first) == 0
+    second = lib.uds_frames_receive_all(c)
+    assert ffi.unpack(c.data + c.first, c.last - c.first) == b"onethree"
+    assert lib.uds_frames_recall(c, first) == -errno.EBUSY
+    assert lib.uds_frames_deliver(c, second) == 0
+    c.flags = lib.MSG_DONTWAIT
+    assert lib.uds_frames_receive_all(c) == -errno.EAGAIN
+    assert lib.uds_frames_recall(c, second) == -errno.EBUSY
+    peer.send(wire(b"next"))
+    assert shape(lib.uds_frames_receive_one(c)) == (4, 4)
 
 
 def test_result_tells_the_shape_of_its_messages(reader):
@@ -91,25 +111,25 @@ def test_result_tells_the_shape_of_its_messages(reader):
     peer.send(wire(b"aaa", b"bbb", b"c", b"", b"ddd"))
     result = lib.uds_frames_receive_one(c)
     assert shape(result) == (4, 3)
-    c.delivered = result
+    assert lib.uds_frames_deliver(c, result) == 0
     result = lib.uds_frames_receive_one(c)
     assert shape(result) == (11, 3)
-    c.delivered = result
+    assert lib.uds_frames_deliver(c, result) == 0
     # Those are not of one length.
     assert shape(lib.uds_frames_receive_all(c)) == (0, 0)
     assert ffi.unpack(c.data + c.first, c.last - c.first) == b"cddd"
     assert ffi.unpack(c.lengths, c.count) == [1, 0, 3]
-    c.delivered = c.result
+    assert lib.uds_frames_deliver(c, c.result) == 0
     peer.send(wire(b"aaa", b"bbb") + b"\0")
     result = lib.uds_frames_receive_all(c)
     assert shape(result) == (2, 3)
     assert ffi.unpack(c.data, 14) == wire(b"aaa", b"bbb")
-    c.delivered = result
+    assert lib.uds_frames_deliver(c, result) == 0
     # What is left is moved to the begin, so that the next ones have a shape too.
     peer.send(b"\0\0\0")
     result = lib.uds_frames_receive_all(c)
     assert shape(result) == (1, 0)
-    c.delivered = result
+    assert lib.uds_frames_deliver(c, result) == 0
     # Nor have those a shape whose descriptors may be asked for.
     c.max_fds = 1
     peer.send(wire(b"aaa"))
@@ -119,12 +139,21 @@ def test_result_tells_the_shape_of_its_messages(reader):
 def test_number_of_results_begins_anew(reader):
     """A result stays positive, and keeps its kind, however many there were."""
     c, peer = reader
-    c.result = c.delivered = (1 << lib.UDS_FRAMES_SHAPE) - 1
+    c.result = (1 << lib.UDS_FRAMES_SHAPE) - 1
     peer.send(wire(b"aaa", b"b"))
     result = lib.uds_frames_receive_one(c)
-    assert (shape(result), number(result), result & 3) == ((4, 3), 0, lib.UDS_FRAMES_PLAIN)
-    c.delivered = result
-    assert number(lib.uds_frames_receive_all(c)) == 1
+    assert (shape(result), number(result), result & 3) == ((4, 3), 1, lib.UDS_FRAMES_PLAIN)
+    assert lib.uds_frames_deliver(c, result) == 0
+    assert number(lib.uds_frames_receive_all(c)) == 2
+    # One without a shape would be 0 with the number 0, and that is the end.
+    c.result = (1 << lib.UDS_FRAMES_SHAPE) - 1
+    peer.send(wire(b"cc"))
+    c.undelivered = 0
+    result = lib.uds_frames_receive_all(c)
+    assert (shape(result)[0], number(result)) == (1, 1)
+    c.max_fds = 1
+    c.result = (1 << lib.UDS_FRAMES_SHAPE) - 1
+    assert lib.uds_frames_receive_all(c) == 1 << 2
 
 
 def test_room_is_asked_for_and_given(reader):
@@ -143,18 +172,19 @@ def test_room_is_asked_for_and_given(reader):
     # Only the first memory has messages with a shape.
     assert shape(result) == (0, 0)
     assert ffi.unpack(c.data + c.first, c.last - c.first) == b"x" * 100
-    c.delivered = result
+    assert lib.uds_frames_deliver(c, result) == 0
     assert lib.uds_frames_receive_all(c) == lib.UDS_FRAMES_ROOM
     assert c.needed == ROOM
 
 
 def test_take_checks_its_place(reader):
-    """There are two sets of descriptors, and an empty one gives nothing."""
+    """There are two sets of descriptors, and what is not there is not given."""
     c, _ = reader
     into = ffi.new("struct uds_fds *")
-    assert lib.uds_frames_take(c, -1, into) == -errno.EINVAL
-    assert lib.uds_frames_take(c, 2, into) == -errno.EINVAL
-    assert lib.uds_frames_take(c, 0, into) == 0
+    serial = c.sets[0].serial
+    assert lib.uds_frames_take(c, -1, serial, into) == -errno.EINVAL
+    assert lib.uds_frames_take(c, 2, serial, into) == -errno.EINVAL
+    assert lib.uds_frames_take(c, 0, serial, into) == -errno.EBUSY
     assert into.count == 0
 
 
@@ -168,9 +198,16 @@ def test_take_needs_empty_slots(reader, number):
     assert result & 3 == lib.UDS_FRAMES_FDS
     full = UnixStream.pair()
     assert lib.uds_fds_adopt(into, full[0].detach()) == 0
-    assert lib.uds_frames_take(c, 0, into) == -errno.EBUSY
+    serial = c.sets[0].serial
+    assert lib.uds_frames_take(c, 0, serial, into) == -errno.EBUSY
     assert lib.uds_fds_close(into, 0) == 1
-    assert lib.uds_fds_close(slots, 0) == 1
+    # Nor with the serial number of others.
+    into = ffi.new("struct uds_fds *")
+    assert lib.uds_frames_take(c, 0, serial - 1, into) == -errno.EBUSY
+    assert slots.count == 1
+    # How many they were is known as long as they can be asked for.
+    assert [lib.uds_frames_take(c, 0, serial, into) for _ in range(2)] == [1, 1]
+    assert lib.uds_fds_close(into, 0) == 1
     full[1].close()
 
 

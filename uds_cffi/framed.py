@@ -1,8 +1,8 @@
 """Framed messages on a stream: each is a 4-byte big-endian length and that many bytes.
 
 Rules:
-- What has arrived and was not returned comes with the next receive: the last step of a call is to say that its messages
-  were delivered.
+- What has arrived and was not returned comes with the next receive: the last step of a call is to deliver its messages,
+  which one call can do and, when it is interrupted before it has returned them, takes back.
 - A message comes whole, with all that belongs to it, or is raised with what is left of it, in its place.
 """
 
@@ -26,6 +26,7 @@ from .frames import (
     TWO,
     FrameReader,
     busy,
+    deliver,
     receive_all,
     receive_one,
     splitters,
@@ -69,8 +70,9 @@ class FramedStream(FrameSending):
     """Messages of up to ``max_size`` bytes over a UnixStream, which belongs to this object from now on.
 
     On the wire each message is its length, 4 bytes, big-endian, and then the message.  One thread may send while
-    another receives; two calls in the same direction at the same time are refused with OSError (EBUSY).  Timeouts and
-    the nonblocking mode are those of ``stream``; a timeout is the total for one call.
+    another receives; of two calls in the same direction at the same time one, or both, is refused with OSError (EBUSY).
+    When several threads receive nevertheless, each message comes out of exactly one call.  Timeouts and the nonblocking
+    mode are those of ``stream``; a timeout is the total for one call.
 
     Args:
         stream: a UnixStream at a boundary between messages; ``close()`` closes it.
@@ -96,6 +98,7 @@ class FramedStream(FrameSending):
         self._max_fds = check_max_fds(max_fds)
         self._max_size = max_size
         self._reader = self._writer = None
+        self._halves = {}
         self._stream = stream
 
     @property
@@ -138,6 +141,7 @@ class FramedStream(FrameSending):
         self._stream.close()
         reader, self._reader = self._reader, None
         self._writer = None
+        self._halves.clear()
         if reader is not None:
             reader.close()
 
@@ -174,10 +178,13 @@ class FramedStream(FrameSending):
             messages = [reader.view[HEADER_SIZE : HEADER_SIZE + (shape & LENGTH)]]
         else:
             return self._recv_unusual(reader, receive_all, result, flags)
-        if reader.result[0] != result:
-            raise busy("receiving")
-        reader.delivered[0] = result
-        return messages
+        try:
+            if not deliver(reader.c, result):
+                return messages
+        except BaseException:
+            reader.recall(result)
+            raise
+        raise busy("receiving")
 
     def try_recv_messages(self) -> list[Any] | None:
         """Receive all messages that are there, as ``recv_messages()`` does, or return None when there are none yet.
@@ -203,10 +210,13 @@ class FramedStream(FrameSending):
             return messages[0] if messages else None
         begin = place >> PART
         message = reader.view[begin : begin + (place & LENGTH)]
-        if reader.result[0] != result:
-            raise busy("receiving")
-        reader.delivered[0] = result
-        return message
+        try:
+            if not deliver(reader.c, result):
+                return message
+        except BaseException:
+            reader.recall(result)
+            raise
+        raise busy("receiving")
 
     def __iter__(self) -> Iterator[Any]:
         """Receive message after message until the end of the connection; a loop may be left and begun anew."""
@@ -226,7 +236,8 @@ class FramedStream(FrameSending):
         stream._check_open()
         reader = self._reader
         if reader is None:
-            reader = self._reader = FrameReader(stream._handle, self._max_size, self._max_fds)
+            made = FrameReader(stream._handle, self._max_size, self._max_fds)
+            reader = self._reader = self._halves.setdefault("reader", made)
         reader.token = None
         reader.c.flags = stream._recv_flags | flags
         if not flags:
@@ -242,9 +253,12 @@ class FramedStream(FrameSending):
         messages: list[Any] = reader.one(result) if receive is receive_one else reader.messages(result)
         if self._max_fds or result & KIND:
             return self._with_fds(reader, result, messages)
-        reader.check(result)
-        reader.delivered[0] = result
-        return messages
+        try:
+            reader.deliver(result)
+            return messages
+        except BaseException:
+            reader.recall(result)
+            raise
 
     def _finish_receive(self, reader: FrameReader, receive: Callable[[CData], int], result: int, flags: int) -> int:
         """Bring a receive to its end: the number of a result, or 0 at the end of the connection."""
@@ -268,22 +282,25 @@ class FramedStream(FrameSending):
 
     def _with_fds(self, reader: FrameReader, result: int, messages: list[bytes]) -> list[Any]:
         """Give messages their descriptors, or raise the one that lost some."""
-        nobody: dict[int, OwnedFds] = {}
         kind = result & KIND
-        found = reader.fds() if kind in (FDS, LOST) else []
-        if kind == LOST:
-            fds = found[0][1] if found else OwnedFds()
-            problem = AncillaryTruncated(messages[0], fds, reader.lost())
-            reader.check(result)
-            reader.delivered[0] = result
-            reader.given = nobody
-            raise problem
-        pairs: list[Any] = [_new(MessageFds, (message, _NONE)) for message in messages]
-        for place, fds in found:
-            pairs[place] = _new(MessageFds, (messages[place], fds))
+        found = reader.fds() if kind in (FDS, LOST) else {}
+        lost = reader.lost() if kind == LOST else 0
+        # From here on it is known that what was read belongs together.
         reader.check(result)
-        reader.delivered[0] = result
-        reader.given = nobody
+        pairs: list[Any] = [_new(MessageFds, (message, _NONE)) for message in messages]
+        for place, fds in found.values():
+            pairs[place] = _new(MessageFds, (messages[place], fds))
+        problem = None
+        if kind == LOST:
+            problem = AncillaryTruncated(messages[0], pairs[0].fds if found else OwnedFds(), lost)
+        try:
+            reader.deliver(result)
+        except BaseException:
+            reader.recall(result)
+            raise
+        reader.forget(found)
+        if problem is not None:
+            raise problem
         return pairs
 
     __getstate__ = refuse_copy

@@ -4,7 +4,8 @@ Rules:
 - C keeps the books, and each of its calls leaves them whole; an exception between two calls loses nothing.
 - Memory that C points to is kept here under a number, and forgotten only by the one call that made C point elsewhere,
   so that calls of two threads, which are refused, cannot free it either.
-- A message is forgotten in the last step before it is returned: until then it comes again.
+- A result is delivered in the last step before it is returned, by ``deliver()`` in C, which one call can do, once:
+  until then its messages come again, and what was read of a result that cannot be delivered any more is thrown away.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .message import export
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from ._lib import CData
@@ -48,6 +49,8 @@ splitters: dict[int, Callable[[Any], list[bytes]]] = {}
 
 receive_all = lib.uds_frames_receive_all
 receive_one = lib.uds_frames_receive_one
+# 0, or an error: the messages may be another call's.
+deliver = lib.uds_frames_deliver
 send = lib.uds_frames_send
 
 _CHARS = ffi.typeof("char[]")
@@ -63,7 +66,7 @@ class FrameReader:
     """The receiving half: memory for what arrives, and the descriptors that came with it."""
 
     __slots__ = (
-        *("c", "token", "view", "result", "delivered", "given"),
+        *("c", "token", "view", "given"),
         *("_handle", "_kept", "_numbers", "_owners", "_places"),
     )
 
@@ -71,9 +74,6 @@ class FrameReader:
     token: object
     # The memory that every result with a shape is in.
     view: Any
-    # Where C has the number of its last result, and learns which one was delivered: cheaper than fields of ``c``.
-    result: CData
-    delivered: CData
 
     # The memory and a view of it, by number.
     _kept: dict[int, tuple[CData, Any]]
@@ -95,7 +95,6 @@ class FrameReader:
             c.sets[place].fds = owner._slots
         self.given = {}
         self.token = None
-        self.result, self.delivered = ffi.addressof(c, "result"), ffi.addressof(c, "delivered")
         self._places = Places(c.starts, c.lengths)
 
     def attempt(self, receive: Callable[[CData], int], result: int | None = None) -> int:
@@ -152,26 +151,45 @@ class FrameReader:
 
     def check(self, result: int) -> None:
         """Raise when another call has received meanwhile: what was read may be that call's."""
-        if self.result[0] != result:
+        if self.c.undelivered != result:
             raise busy("receiving")
 
-    def fds(self) -> list[tuple[int, OwnedFds]]:
-        """Return the descriptors of the last result, each set with the place of its message."""
-        found = []
+    def deliver(self, result: int) -> None:
+        """Make the messages of a result the caller's, or raise when another call has received meanwhile."""
+        if deliver(self.c, result):
+            raise busy("receiving")
+
+    def recall(self, result: int) -> None:
+        """Let messages come again that cannot be returned, unless another call has received meanwhile."""
+        lib.uds_frames_recall(self.c, result)
+
+    def fds(self) -> dict[int, tuple[int, OwnedFds]]:
+        """Return the descriptors of the last result by serial number, each set with the place of its message."""
+        found: dict[int, tuple[int, OwnedFds]] = {}
         for place in range(len(self._owners)):
             one = self.c.sets[place]
             if one.index >= 0:
-                given = self.given.get(one.serial)
+                index, serial = one.index, one.serial
+                given = self.given.get(serial)
                 if given is None:
-                    # The owner is known here before it owns anything.
-                    given = self.given[one.serial] = OwnedFds._with_slots()
-                result = lib.uds_frames_take(self.c, place, given._slots)
+                    # The owner is known here before it owns anything, and is the same for all calls with this message.
+                    given = self.given.setdefault(serial, OwnedFds._with_slots())
+                slots = given._slots
+                # Without slots it was closed by another call's caller, who has the message.
+                result = _EBUSY if slots is None else lib.uds_frames_take(self.c, place, serial, slots)
                 if result == _EBUSY:
                     raise busy("receiving")
-                check(result)
-                given._arrived()
-                found.append((one.index, given))
+                # Not what the slots say: when another call was quicker, they may belong to the next message.
+                given._count = check(result)
+                found[serial] = index, given
+        # What a call was interrupted with after it had delivered.  Arrivals are delivered in order.
+        self.forget([serial for serial in list(self.given) if found and serial < min(found)])
         return found
+
+    def forget(self, serials: Iterable[int]) -> None:
+        """Forget the descriptors of these arrivals, which were delivered."""
+        for serial in serials:
+            self.given.pop(serial, None)
 
     def lost(self) -> int | None:
         """Return how many descriptors of the message in the last result were closed; None when the kernel cut."""
@@ -181,7 +199,7 @@ class FrameReader:
     def rest(self) -> bytes:
         """Return the bytes that arrived of a message, its header included."""
         c = self.c
-        found: bytes = self._kept[c.memory][1][c.begin : c.end]
+        found: bytes = self._memory()[c.begin : c.end]
         return found
 
     def close(self) -> None:
@@ -189,7 +207,7 @@ class FrameReader:
         for owner in self._owners:
             # Not for another use: a receive that is running in another thread still has these slots.
             lib.uds_fds_close(owner._slots, owner._generation)
-        for owned in self.given.values():
+        for owned in list(self.given.values()):
             owned.close()
 
 

@@ -30,11 +30,13 @@ if TYPE_CHECKING:
 class FrameSending(Closing):
     """The sending half of a FramedStream."""
 
-    __slots__ = ("_stream", "_max_size", "_writer")
+    __slots__ = ("_stream", "_max_size", "_writer", "_halves")
 
     _stream: UnixStream
     _max_size: int
     _writer: FrameWriter | None
+    # Where the reader and the writer are made: of two that threads make at the same time the first one is used by both.
+    _halves: dict[str, Any]
 
     def send_message(self, data: Any, fds: Iterable[Any] = (), flags: int = 0) -> None:
         """Send one message, and descriptors with it; otherwise as ``send_messages()``.
@@ -119,7 +121,8 @@ class FrameSending(Closing):
         self._stream._check_open()
         writer = self._writer
         if writer is None:
-            writer = self._writer = FrameWriter(self._stream._handle, self._max_size)
+            made = FrameWriter(self._stream._handle, self._max_size)
+            writer = self._writer = self._halves.setdefault("writer", made)
         writer.c.flags = writer.flags = self._stream._send_flags | flags
         return writer
 
