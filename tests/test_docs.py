@@ -21,6 +21,7 @@ import pytest
 import support
 
 import uds_cffi
+from uds_cffi.optionrows import ROWS_BY_NAME
 from uds_cffi.options import describe_options
 
 DOCS = support.ROOT / "docs"
@@ -109,17 +110,39 @@ def test_marks_name_features():
     assert text.count("<!--") == len(marked)
 
 
-def described(page: str) -> dict[str, str]:
-    """Return the last cell of each row, by the name in its first, of the table whose columns begin with Name."""
+def rows(page: str) -> list[list[str]]:
+    """Return the cells of each row of the table whose columns begin with Name."""
     text = (DOCS / page).read_text(encoding="utf-8")
     lines = text[text.index("| Name |") :].partition("\n\n")[0].splitlines()
-    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
-    return {row[0].strip("`"): row[-1] for row in cells}
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def described(page: str) -> dict[str, str]:
+    """Return the last cell of each row, by the name in its first."""
+    return {row[0].strip("`"): row[-1] for row in rows(page)}
 
 
 def test_options_page_has_the_options():
     """The page about options has one row for each option, in the words of the code."""
     assert described("options.md") == {name: " ".join(text.split()) for name, text in describe_options().items()}
+
+
+def test_options_page_has_the_table():
+    """Each cell of the page about options is what the row in the code says."""
+    expected = [
+        [
+            f"`{row.name}`",
+            row.label,
+            row.value,
+            row.access,
+            ", ".join(row.sockets),
+            row.since,
+            " ".join(row.description.split()),
+        ]
+        for row in ROWS_BY_NAME.values()
+    ]
+
+    assert rows("options.md") == expected
 
 
 def test_features_page_has_the_features():

@@ -36,7 +36,15 @@ DECLARED = {
     "pass_pidfd": lib.UDS_HAS_PASSPIDFD,
     "bound_file": lib.UDS_HAS_BOUND_FILE,
     "pass_rights": lib.UDS_HAS_PASSRIGHTS,
+    "timestamps": lib.UDS_HAS_TIMESTAMPS,
+    "inq": lib.UDS_HAS_INQ,
+    "pass_security": lib.UDS_HAS_PASS_SECURITY,
     "peek_offset": lib.UDS_HAS_PEEK_OFF,
+    "out_of_band": lib.UDS_HAS_OUT_OF_BAND,
+    "unsent_bytes": lib.UDS_HAS_UNSENT_BYTES,
+    "send_buffer_force": lib.UDS_HAS_SEND_BUFFER_FORCE,
+    "cookie": lib.UDS_HAS_COOKIE,
+    "namespace_cookie": lib.UDS_HAS_NAMESPACE_COOKIE,
     "diagnostics": lib.UDS_HAS_DIAGNOSTICS,
 }
 
@@ -49,6 +57,9 @@ SO_PEERGROUPS = 59
 SO_PASSPIDFD = 76
 SO_PEERPIDFD = 77
 SIOCUNIXFILE = 0x89E0
+SO_COOKIE = 57
+SO_NETNS_COOKIE = 71
+SO_INQ = 84
 
 
 def test_rows_are_known():
@@ -106,11 +117,11 @@ def kernel_takes(option: int, value: int) -> bool:
         return True
 
 
-def kernel_gives(option: int) -> bool:
+def kernel_gives(option: int, size: int = 1024) -> bool:
     left, right = socket.socketpair(socket.AF_UNIX)
     with left, right:
         try:
-            left.getsockopt(socket.SOL_SOCKET, option, 1024)
+            left.getsockopt(socket.SOL_SOCKET, option, size)
         except OSError as error:
             return error.errno == errno.ERANGE
         return True
@@ -140,6 +151,11 @@ def test_supported_is_what_the_kernel_does():
     """The second column agrees with what the standard library's sockets meet on this kernel."""
     table = features()
     assert table["pass_rights"].supported is kernel_takes(SO_PASSRIGHTS, 1)
+    assert table["inq"].supported is kernel_takes(SO_INQ, 1)
+    assert table["cookie"].supported is kernel_gives(SO_COOKIE, 8)
+    assert table["namespace_cookie"].supported is kernel_gives(SO_NETNS_COOKIE, 8)
+    # A security module labels both, or neither.
+    assert table["pass_security"].supported is kernel_gives(SO_PEERSEC)
     assert table["peer_groups"].supported is kernel_gives(SO_PEERGROUPS)
     assert table["peer_security_context"].supported is kernel_gives(SO_PEERSEC)
     assert table["pass_pidfd"].supported is kernel_takes(SO_PASSPIDFD, 1)
@@ -148,7 +164,7 @@ def test_supported_is_what_the_kernel_does():
     # These are as old as the oldest kernel that the interpreters run on.
     for name in ("seqpacket", "abstract_addresses", "atomic_cloexec", "packet_length", "credentials"):
         assert table[name].supported
-    for name in ("packet_end", "peer_credentials", "peek_offset"):
+    for name in ("packet_end", "peer_credentials", "peek_offset", "timestamps", "unsent_bytes", "send_buffer_force"):
         assert table[name].supported
 
 

@@ -47,6 +47,8 @@ CALLS = {
     "uds_handle_get_nonblocking": (),
     "uds_handle_set_nonblocking": (1,),
     "uds_handle_unread_bytes": (),
+    "uds_handle_unsent_bytes": (),
+    "uds_handle_at_mark": (),
     "uds_handle_get_timeout": (lib.SO_RCVTIMEO, ffi.new("int64_t *")),
     "uds_handle_set_timeout": (lib.SO_RCVTIMEO, 1000),
     "uds_handle_readlink": (ffi.new("char[]", 64), 64),

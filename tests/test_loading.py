@@ -58,6 +58,7 @@ NOT_FOR_A_STREAM = {
     "framed",
     "frames",
     "framesending",
+    "metadata",
     "packet",
     "pidfd",
     "probes",

@@ -209,6 +209,78 @@ def test_send_buffer_is_the_limit_of_a_queue():
     assert amounts[2] > 3 * amounts[0]
 
 
+@support.needs("send_buffer_force")
+def test_send_buffer_force():
+    """It goes beyond what send_buffer can be; who has not the privilege gets PermissionError."""
+    left, right = UnixStream.pair()
+    with left, right:
+        left.options.send_buffer = 2**30 - 1
+        limit = left.options.send_buffer
+        try:
+            left.options.send_buffer_force = limit
+        except PermissionError:
+            assert left.options.send_buffer == limit
+            assert left.options.send_buffer_force is None
+            return
+        assert left.options.send_buffer == 2 * limit
+        assert left.options.send_buffer_force == limit
+
+
+# --- What a receive waits for -------------------------------------------------------------------
+
+
+def test_receive_low_water():
+    """A receive waits until so many bytes are there; one that ends before, by the kernel's timeout, brings fewer."""
+    left, right = UnixStream.pair(options={"receive_low_water": 4, "receive_timeout": 0.03})
+    with left, right:
+        left.send(b"abc")
+        begin = time.monotonic()
+        assert right.recv(10) == b"abc"
+        assert time.monotonic() - begin >= 0.03
+        right.options.receive_timeout = None
+        left.send(b"abcd")
+        assert right.recv(10) == b"abcd"
+        left.send(b"e")
+        # One that may not wait takes what is there, and so does one with a timeout of its own.
+        assert right.try_recv(10) == b"e"
+        right.set_read_timeout(support.PATIENCE)
+        left.send(b"f")
+        assert right.recv(10) == b"f"
+
+
+# --- Cookies ------------------------------------------------------------------------------------
+
+
+@support.needs("cookie")
+def test_cookie():
+    """Each socket has a number, which clones share and no other socket has."""
+    left, right = UnixStream.pair()
+    with left, right, left.try_clone() as clone:
+        assert left.options.cookie == clone.options.cookie != right.options.cookie
+        assert 0 < left.options.cookie < 2**64
+
+
+def compare_namespaces(other: int) -> None:
+    import ctypes
+
+    # unshare(2): a new network namespace for this child.
+    if ctypes.CDLL(None, use_errno=True).unshare(0x40000000):
+        assert ctypes.get_errno() == errno.EPERM
+        return
+    left, right = UnixStream.pair()
+    with left, right:
+        assert left.options.namespace_cookie not in (0, other)
+
+
+@support.needs("namespace_cookie")
+def test_namespace_cookie():
+    """The sockets of a network namespace have one number, those of another another."""
+    left, right = UnixStream.pair()
+    with left, right:
+        assert left.options.namespace_cookie == right.options.namespace_cookie > 0
+        support.run_child(compare_namespaces, left.options.namespace_cookie)
+
+
 # --- Timeouts -----------------------------------------------------------------------------------
 
 

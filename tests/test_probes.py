@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import sys
 import tempfile
+import time
 
 import pytest
 import support
@@ -19,6 +21,19 @@ from uds_cffi import calls, features, lib, probes
 NAMES = tuple(features())
 
 rows = pytest.mark.parametrize("name", NAMES)
+
+
+options = pytest.mark.parametrize(
+    "name",
+    [
+        "credentials",
+        "pass_pidfd",
+        "pass_rights",
+        "peek_offset",
+        *[pytest.param(name, marks=support.needs(name)) for name in ("timestamps", "inq")],
+    ],
+)
+labels = pytest.mark.skipif(not lib.UDS_HAS_PASS_SECURITY, reason=f"{support.FEATURE_SKIP}pass_security is absent")
 
 
 def probe(name: str) -> str:
@@ -48,14 +63,14 @@ def test_probe_without_sockets(name, monkeypatch):
     assert probe(name) == "kernel"
 
 
-@pytest.mark.parametrize("name", ["credentials", "pass_pidfd", "pass_rights", "peek_offset"])
+@options
 def test_probe_of_an_unknown_option(name, monkeypatch):
     """A kernel that does not know the option has not got the feature."""
     monkeypatch.setattr(probes._Pair, "set", lambda pair, option, value: False)
     assert probe(name) == "kernel"
 
 
-@pytest.mark.parametrize("name", ["credentials", "pass_pidfd", "pass_rights", "peek_offset"])
+@options
 def test_probe_of_an_ignored_option(name, monkeypatch):
     """A kernel that accepts the option and ignores it has not got the feature either."""
     monkeypatch.setattr(probes._Pair, "set", lambda pair, option, value: True)
@@ -63,7 +78,11 @@ def test_probe_of_an_ignored_option(name, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["atomic_cloexec", "credentials", "packet_length", "packet_end", "pass_pidfd", "peek_offset"]
+    "name",
+    [
+        *["atomic_cloexec", "credentials", "packet_length", "packet_end", "pass_pidfd", "peek_offset"],
+        *[pytest.param(name, marks=support.needs(name)) for name in ("timestamps", "inq", "unsent_bytes")],
+    ],
 )
 def test_probe_whose_message_is_lost(name, monkeypatch):
     """A probe whose message does not arrive does not find the feature."""
@@ -219,6 +238,130 @@ def test_bound_file_where_none_can_be_made(monkeypatch, short_dir):
     monkeypatch.setattr(probes, "lib", Lib(uds_handle_bound_file=-errno.ENOTTY))
     assert probe("bound_file") == "kernel"
     assert os.listdir(folder) == []
+
+
+@support.needs("timestamps")
+@pytest.mark.parametrize("offset", [-61, 61])
+def test_timestamps_are_compared(offset, monkeypatch):
+    """A time that is not the present one is no timestamp; a malformed one is none either."""
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() + offset * 10**9)
+    assert probe("timestamps") == "kernel"
+
+
+@support.needs("timestamps")
+def test_malformed_timestamps_are_none(monkeypatch):
+    """A message of the right type with other bytes shows nothing."""
+    kinds = [(lib.SOL_SOCKET, kind, b"\0") for kind in calls.NANOSECOND_STAMPS]
+    monkeypatch.setattr(probes._Pair, "receive", lambda pair: kinds)
+    assert probe("timestamps") == "kernel"
+
+
+@support.needs("timestamps")
+def test_both_units_are_tried(monkeypatch):
+    """A kernel with one of the two options is not enough."""
+    real = probes._Pair.set
+    monkeypatch.setattr(
+        probes._Pair, "set", lambda pair, name, value: name in calls.NANOSECOND_STAMPS and real(pair, name, value)
+    )
+    assert probe("timestamps") == "kernel"
+
+
+@support.needs("inq")
+@pytest.mark.parametrize("unread", [0, 3, 20])
+def test_unread_bytes_are_compared(unread, monkeypatch):
+    """A number that is not what is left is no number of unread bytes."""
+    found = [(lib.SOL_SOCKET, lib.SCM_INQ, struct.pack("=i", unread))]
+    monkeypatch.setattr(probes._Pair, "receive", lambda pair: found)
+    assert probe("inq") == "kernel"
+
+
+@labels
+@pytest.mark.parametrize(
+    ("known", "label", "peer", "reason"),
+    [
+        (False, [], -errno.ENOPROTOOPT, "kernel"),
+        (True, [], -errno.ENOPROTOOPT, "no security module"),
+        (True, [], b"label", "kernel"),
+        (True, [b"label"], b"label", ""),
+    ],
+)
+def test_old_kernel_and_no_module_are_told_apart(known, label, peer, reason, monkeypatch):
+    """Of a label that does not come, the option and the peer's own label tell why."""
+    found = [(lib.SOL_SOCKET, lib.SCM_SECURITY, data) for data in label]
+    monkeypatch.setattr(probes._Pair, "set", lambda pair, name, value: known)
+    monkeypatch.setattr(probes._Pair, "receive", lambda pair: found)
+    monkeypatch.setattr(calls, "peer_security", lambda handle: peer)
+    assert probe("pass_security") == reason
+
+
+@support.needs("out_of_band")
+@pytest.mark.parametrize("step", ["send", "end", "mark", "take"])
+def test_out_of_band_needs_each_step(step, monkeypatch):
+    """A kernel that refuses MSG_OOB, ignores it, has no mark, or loses the byte has no out-of-band data."""
+    real = calls.recv
+
+    class Lib:
+        def __getattr__(self, name: str) -> object:
+            return (lambda *arguments: -errno.EOPNOTSUPP) if name == "uds_handle_send" else getattr(lib, name)
+
+    if step == "send":
+        monkeypatch.setattr(probes, "lib", Lib())
+    elif step == "mark":
+        monkeypatch.setattr(calls, "at_mark", lambda handle: -errno.ENOTTY)
+    else:
+        wrong = {"end": (2, 2), "take": (1, -errno.EINVAL)}[step]
+
+        def recv(handle: object, data: object, size: int, flags: int) -> int:
+            return wrong[1 if flags & lib.MSG_OOB else 0] if real(handle, data, size, flags) >= 0 else -1
+
+        monkeypatch.setattr(calls, "recv", recv)
+    assert probe("out_of_band") == "kernel"
+
+
+@support.needs("unsent_bytes")
+def test_unsent_bytes_go_down(monkeypatch):
+    """A number that stays when all was read counts something else."""
+    monkeypatch.setattr(calls, "unsent_bytes", lambda handle: 768)
+    assert probe("unsent_bytes") == "kernel"
+
+
+@pytest.mark.parametrize(("name", "answers"), [("cookie", [1, 1]), ("cookie", [0, 1]), ("namespace_cookie", [1, 2])])
+def test_cookies_are_compared(name, answers, monkeypatch):
+    """Two sockets have different cookies, not 0, and the same namespace."""
+    numbers = iter(answers)
+    monkeypatch.setattr(calls, "getsockopt", lambda handle, level, name, size: next(numbers).to_bytes(8, "little"))
+    assert probe(name) == "kernel"
+
+
+@pytest.mark.parametrize("name", ["cookie", "namespace_cookie"])
+@pytest.mark.parametrize("code", [errno.ENOPROTOOPT, errno.EINVAL])
+def test_cookie_that_is_refused(name, code, monkeypatch):
+    """A kernel that does not know the option has no cookie."""
+
+    def refuse(*arguments: object) -> bytes:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(calls, "getsockopt", refuse)
+    assert probe(name) == "kernel"
+
+
+@support.needs("send_buffer_force")
+@pytest.mark.parametrize(
+    ("code", "reason"), [(-errno.EPERM, ""), (0, "kernel"), (-errno.ENOPROTOOPT, "kernel")], ids=str
+)
+def test_forced_buffer_grows(code, reason, monkeypatch):
+    """Who may not force a buffer is refused; a kernel that accepts it and leaves the buffer as it was ignores it."""
+
+    class Lib:
+        def __getattr__(self, name: str) -> object:
+            real = getattr(lib, name)
+            if name != "uds_handle_setsockopt":
+                return real
+            return lambda *arguments: code if arguments[2] == lib.SO_SNDBUFFORCE else real(*arguments)
+
+    monkeypatch.setattr(probes, "lib", Lib())
+    assert probe("send_buffer_force") == reason
 
 
 @support.needs("abstract_addresses")

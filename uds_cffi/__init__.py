@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         MSG_DONTWAIT,
         MSG_EOR,
         MSG_NOSIGNAL,
+        MSG_OOB,
         MSG_PEEK,
         MSG_TRUNC,
         MSG_WAITALL,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from .fd import OwnedFd
     from .fds import OwnedFds
     from .framed import FramedStream, MessageFds
+    from .metadata import ScmInq, ScmSecurity, ScmTimestamp
     from .options import Options
     from .pidfd import PidFd, PidFdInfo
     from .received import AncillaryTruncated, Received
@@ -74,6 +76,7 @@ __all__ = [
     "MSG_DONTWAIT",
     "MSG_EOR",
     "MSG_NOSIGNAL",
+    "MSG_OOB",
     "MSG_PEEK",
     "MSG_TRUNC",
     "MSG_WAITALL",
@@ -106,8 +109,11 @@ __all__ = [
     "PidFdInfo",
     "Received",
     "ScmCredentials",
+    "ScmInq",
     "ScmPidfd",
     "ScmRights",
+    "ScmSecurity",
+    "ScmTimestamp",
     "SocketAncillary",
     "UdsError",
     "UnixDatagram",
@@ -134,6 +140,7 @@ _HOMES = {
     "MSG_DONTWAIT": "calls",
     "MSG_EOR": "calls",
     "MSG_NOSIGNAL": "calls",
+    "MSG_OOB": "calls",
     "MSG_PEEK": "calls",
     "MSG_TRUNC": "calls",
     "MSG_WAITALL": "calls",
@@ -166,8 +173,11 @@ _HOMES = {
     "PidFdInfo": "pidfd",
     "Received": "received",
     "ScmCredentials": "control",
+    "ScmInq": "metadata",
     "ScmPidfd": "control",
     "ScmRights": "control",
+    "ScmSecurity": "metadata",
+    "ScmTimestamp": "metadata",
     "SocketAncillary": "ancillary",
     "UdsError": "errors",
     "UnixDatagram": "datagram",

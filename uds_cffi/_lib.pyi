@@ -257,6 +257,35 @@ class _Lib:
     UDS_HAS_PACKET_END: int
     def uds_handle_packet_length(self, handle: CData, flags: int, /) -> int: ...
     def uds_handle_packet_waiting(self, handle: CData, /) -> int: ...
+    # timestamps
+    UDS_HAS_TIMESTAMPS: int
+    SO_TIMESTAMP: int
+    SO_TIMESTAMPNS: int
+    SO_TIMESTAMP_OLD: int
+    SO_TIMESTAMPNS_OLD: int
+    SO_TIMESTAMP_NEW: int
+    SO_TIMESTAMPNS_NEW: int
+    # metadata
+    UDS_HAS_PASS_SECURITY: int
+    SO_PASSSEC: int
+    SCM_SECURITY: int
+    UDS_HAS_INQ: int
+    SO_INQ: int
+    SCM_INQ: int
+    UDS_HAS_COOKIE: int
+    SO_COOKIE: int
+    UDS_HAS_NAMESPACE_COOKIE: int
+    SO_NETNS_COOKIE: int
+    SO_RCVLOWAT: int
+    UDS_HAS_SEND_BUFFER_FORCE: int
+    SO_SNDBUFFORCE: int
+    SO_BUF_LOCK: int
+    # oob
+    UDS_HAS_OUT_OF_BAND: int
+    SO_OOBINLINE: int
+    UDS_HAS_UNSENT_BYTES: int
+    def uds_handle_at_mark(self, handle: CData, /) -> int: ...
+    def uds_handle_unsent_bytes(self, handle: CData, /) -> int: ...
     # options
     def uds_describe(self, fd: int, description: CData, /) -> int: ...
     def uds_handle_describe(self, handle: CData, description: CData, /) -> int: ...

@@ -27,6 +27,7 @@ from .control import (
 from .credentials import Credentials
 from .fds import Borrowed, OwnedFds
 from .message import Ancillary
+from .metadata import INQ_SIZE, LABEL_SIZE, TIMESTAMP_SIZE
 from .owner import refuse_copy
 
 TYPE_CHECKING = False
@@ -120,13 +121,25 @@ class SocketAncillary(Ancillary):
         self._wants = object()
 
     @classmethod
-    def with_room_for(cls, *, fds: int = 0, credentials: bool = False, pidfd: bool = False) -> Self:
+    def with_room_for(
+        cls,
+        *,
+        fds: int = 0,
+        credentials: bool = False,
+        pidfd: bool = False,
+        timestamp: bool = False,
+        inq: bool = False,
+        security: bool = False,
+    ) -> Self:
         """Make a buffer with room for what is named, however this system pads it.
 
         Args:
             fds: how many descriptors in one message, 0 to 253 (int).
             credentials: whether one message of credentials (bool).
             pidfd: whether one message of the sender's pidfd (bool).
+            timestamp: whether one ScmTimestamp, of ``options.timestamps`` (bool).
+            inq: whether one ScmInq, of ``options.inq`` (bool).
+            security: whether one ScmSecurity, of ``options.pass_security``, of up to 512 bytes (bool).
 
         Raises:
             ValueError: ``fds`` is out of range.
@@ -136,10 +149,15 @@ class SocketAncillary(Ancillary):
         if not 0 <= fds <= lib.UDS_SCM_MAX_FD:
             raise ValueError(f"{fds} descriptors are not within 0 to {lib.UDS_SCM_MAX_FD}")
         capacity = lib.CMSG_SPACE(fds * _INT) if fds else 0
-        if credentials:
-            capacity += lib.CMSG_SPACE(ffi.sizeof("struct ucred"))
-        if pidfd:
-            capacity += lib.CMSG_SPACE(_INT)
+        for wanted, size in (
+            (credentials, ffi.sizeof("struct ucred")),
+            (pidfd, _INT),
+            (timestamp, TIMESTAMP_SIZE),
+            (inq, INQ_SIZE),
+            (security, LABEL_SIZE),
+        ):
+            if wanted:
+                capacity += lib.CMSG_SPACE(size)
         return cls(capacity)
 
     @property

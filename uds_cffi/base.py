@@ -68,6 +68,7 @@ class Socket(Bound):
     _kind: int
     _feature: str | None = None
     _listens = False
+    _role: str
     _instead: ClassVar[dict[str, str]] = {}
 
     _written: dict[str, Any] | None
@@ -98,7 +99,7 @@ class Socket(Bound):
     @classmethod
     def _created(cls, nonblocking: bool = False, options: Mapping[str, Any] | None = None) -> Self:
         """Make a new socket, with its options set."""
-        checked = None if options is None else check_options(options)
+        checked = None if options is None else check_options(options, cls._role)
         self = cls._empty()
         result = calls.open_socket(self._handle, cls._kind_here(), bool(nonblocking))
         if result < 0:
@@ -351,8 +352,8 @@ class Socket(Bound):
     def unread_bytes(self) -> int:
         """Return what FIONREAD counts (int).
 
-        Linux: on a stream all bytes that can be read; on sequenced packets the sum of all that are queued; on
-        datagrams the length of the first, so 0 for none and for an empty one.
+        Linux: on a stream all bytes that can be read, and one too many, for ever, for each out-of-band byte that was
+        thrown away; on sequenced packets the sum of all; on datagrams the length of the first, or 0.
         """
         return check(calls.unread_bytes(self._handle))
 
@@ -378,10 +379,9 @@ class Socket(Bound):
     @property
     def options(self) -> Options:
         """The socket's options, read and set by name (Options)."""
-        written = self._written
-        if written is None:
-            written = self._written = {}
-        return Options(self._handle, written)
+        if self._written is None:
+            self._written = {}
+        return Options(self._handle, self._written, self._role)
 
     def _state(self) -> str:
         """Say what else ``repr`` shows of an open socket."""

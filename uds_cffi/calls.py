@@ -38,6 +38,7 @@ MSG_DONTWAIT: int = lib.MSG_DONTWAIT
 MSG_TRUNC: int = lib.MSG_TRUNC
 MSG_CTRUNC: int = lib.MSG_CTRUNC
 MSG_EOR: int = lib.MSG_EOR
+MSG_OOB: int = lib.MSG_OOB
 MSG_NOSIGNAL: int = lib.MSG_NOSIGNAL
 MSG_CMSG_CLOEXEC: int = lib.MSG_CMSG_CLOEXEC
 # The parts of the packed results of receive_fds() and receive_packed().
@@ -55,11 +56,30 @@ SO_PASSCRED: int = lib.SO_PASSCRED
 SO_PASSRIGHTS: int = lib.SO_PASSRIGHTS
 SO_PASSPIDFD: int = lib.SO_PASSPIDFD
 SO_PEEK_OFF: int = lib.SO_PEEK_OFF
+SO_PASSSEC: int = lib.SO_PASSSEC
+SO_INQ: int = lib.SO_INQ
+SO_COOKIE: int = lib.SO_COOKIE
+SO_NETNS_COOKIE: int = lib.SO_NETNS_COOKIE
+SO_RCVLOWAT: int = lib.SO_RCVLOWAT
+SO_SNDBUFFORCE: int = lib.SO_SNDBUFFORCE
+SO_BUF_LOCK: int = lib.SO_BUF_LOCK
+SO_OOBINLINE: int = lib.SO_OOBINLINE
 SO_RCVTIMEO: int = lib.SO_RCVTIMEO
 SO_SNDTIMEO: int = lib.SO_SNDTIMEO
 SCM_RIGHTS: int = lib.SCM_RIGHTS
 POLLIN: int = lib.POLLIN
 POLLOUT: int = lib.POLLOUT
+
+
+def _distinct(*constants: int) -> tuple[int, ...]:
+    # A dict keeps the order; what this system lacks is -1.
+    return tuple({constant: None for constant in constants if constant > 0})
+
+
+# The spellings of each option of timestamps, which are the types of their control messages too, beginning with the one
+# that fits the C library's time_t.
+MICROSECOND_STAMPS = _distinct(lib.SO_TIMESTAMP, lib.SO_TIMESTAMP_OLD, lib.SO_TIMESTAMP_NEW)
+NANOSECOND_STAMPS = _distinct(lib.SO_TIMESTAMPNS, lib.SO_TIMESTAMPNS_OLD, lib.SO_TIMESTAMPNS_NEW)
 # The events that say that nothing more will come, whatever else poll(2) promises.
 HANGUP: int = lib.POLLHUP | (lib.POLLRDHUP if lib.UDS_HAS_POLLRDHUP else 0)
 
@@ -88,6 +108,8 @@ enter_timed = lib.uds_timed_enter
 leave_timed = lib.uds_timed_leave
 timed_calls = lib.uds_timed_calls
 unread_bytes = lib.uds_handle_unread_bytes
+unsent_bytes = lib.uds_handle_unsent_bytes
+at_mark = lib.uds_handle_at_mark
 mode = lib.uds_handle_mode
 fds_number = lib.uds_fds_number
 fds_take = lib.uds_fds_take

@@ -49,7 +49,21 @@ ROWS: dict[str, tuple[bool, str]] = {
         "The file that a socket is bound to (SIOCUNIXFILE), for who has CAP_NET_ADMIN.",
     ),
     "pass_rights": (bool(lib.UDS_HAS_PASSRIGHTS), "Refusing descriptors from the peer (SO_PASSRIGHTS)."),
+    "timestamps": (bool(lib.UDS_HAS_TIMESTAMPS), "The time when each packet was sent (SO_TIMESTAMP, SO_TIMESTAMPNS)."),
+    "inq": (bool(lib.UDS_HAS_INQ), "Unread bytes of a stream with each receive (SO_INQ)."),
+    "pass_security": (bool(lib.UDS_HAS_PASS_SECURITY), "The sender's security label with each message (SO_PASSSEC)."),
     "peek_offset": (bool(lib.UDS_HAS_PEEK_OFF), "Peeking further with each call (SO_PEEK_OFF)."),
+    "out_of_band": (bool(lib.UDS_HAS_OUT_OF_BAND), "Out-of-band data of streams (MSG_OOB, SIOCATMARK)."),
+    "unsent_bytes": (bool(lib.UDS_HAS_UNSENT_BYTES), "The memory of what the peer has not read (SIOCOUTQ)."),
+    "send_buffer_force": (
+        bool(lib.UDS_HAS_SEND_BUFFER_FORCE),
+        "Send buffers beyond the administrator's limit, for the privileged (SO_SNDBUFFORCE).",
+    ),
+    "cookie": (bool(lib.UDS_HAS_COOKIE), "A number that no other socket has (SO_COOKIE)."),
+    "namespace_cookie": (
+        bool(lib.UDS_HAS_NAMESPACE_COOKIE),
+        "The number of a socket's network namespace (SO_NETNS_COOKIE).",
+    ),
     "diagnostics": (
         bool(lib.UDS_HAS_DIAGNOSTICS),
         "The list of sockets and of who is connected to whom (sock_diag).",

@@ -189,7 +189,7 @@ class Connected(Socket, HasPeer):
         Raises:
             OSError: EMFILE, this process may open no more; what socketpair(2) reports.
         """
-        checked = None if options is None else check_options(options)
+        checked = None if options is None else check_options(options, cls._role)
         preset = cls._preset
         if preset[0] < 0:
             cls._kind_here()

@@ -12,6 +12,7 @@ from ._lib import ffi, lib
 from .calls import move
 from .credentials import Credentials
 from .fds import OwnedFds
+from .metadata import DECODERS
 from .values import Value
 
 TYPE_CHECKING = False
@@ -167,7 +168,7 @@ def encode_credentials(credentials: Credentials) -> bytes:
     return bytes(ffi.buffer(ffi.new("struct ucred *", fields)))
 
 
-_decoders: dict[tuple[int, int], Callable[[bytes], Any]] = {}
+_decoders: dict[tuple[int, int], Callable[[bytes], Any]] = dict(DECODERS)
 if lib.UDS_HAS_CREDENTIALS:
     _decoders[_CREDENTIALS] = _decode_credentials
 # The kinds that C reads for the library, while a user decodes them otherwise.

@@ -36,6 +36,7 @@ class UnixDatagram(PacketSocket):
     __slots__ = ()
 
     _kind = SOCK_DGRAM
+    _role = "datagram"
     _connection_ends = False
     _instead: ClassVar[dict[str, str]] = {"bind": "bind_to", "connect": "connect_to"}
 

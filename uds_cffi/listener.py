@@ -64,6 +64,7 @@ class Listener(_Base["Connection"]):
     )
 
     _listens = True
+    _role = "listener"
     _connection: type[Connection]
 
     _timeout: float | None

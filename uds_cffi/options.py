@@ -1,17 +1,16 @@
-"""Socket options: one table of typed rows.
+"""Socket options, read and set by name.
 
-Rule: an option is a row, and nothing else in the library names it.  A row that this build does not have raises
-FeatureUnavailable; a name without a row is an AttributeError.
+Rule: what the kernel would store without doing anything is refused, with the reason, before the kernel is asked.  An
+option that this build does not have raises FeatureUnavailable; a name without a row is an AttributeError.
 """
 
 from __future__ import annotations
 
 import errno
 
-from . import calls
-from .capabilities import ROWS, require
+from .capabilities import require
 from .errors import FeatureUnavailable
-from .waiting import check_timeout
+from .optionrows import ROWS_BY_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,154 +18,26 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._lib import CData
+    from .optionrows import Option
 
 
-class Option:
-    """A row: an int option of level SOL_SOCKET."""
-
-    __slots__ = ("name", "constant", "feature", "description", "readable", "least")
-
-    def __init__(
-        self,
-        name: str,
-        constant: int,
-        description: str,
-        feature: str | None = None,
-        readable: bool = True,
-        least: int = 1,
-    ) -> None:
-        self.name = name
-        self.constant = constant
-        self.description = description
-        self.feature = feature
-        self.readable = readable
-        self.least = least
-
-    def check(self, value: Any) -> int:
-        """Return the value as the kernel takes it, or raise TypeError or ValueError."""
-        if type(value) is not int:
-            raise TypeError(f"option {self.name} is an int, not {type(value).__name__}")
-        if not self.least <= value < 2**31:
-            raise ValueError(f"option {self.name}: {value} is not within {self.least} to 2147483647")
-        return value
-
-    def is_here(self, handle: CData) -> bool:
-        """Whether this build and this kernel have the option, and the socket is open."""
-        if self.feature is not None and not ROWS[self.feature][0]:
-            return False
-        return not self.readable or calls.has_option(handle, calls.SOL_SOCKET, self.constant)
-
-    def get(self, handle: CData) -> Any:
-        """Read the option."""
-        return calls.getsockopt_int(handle, calls.SOL_SOCKET, self.constant)
-
-    def set(self, handle: CData, value: Any) -> None:
-        """Set the option to a checked value."""
-        calls.setsockopt_int(handle, calls.SOL_SOCKET, self.constant, value)
-
-
-class BoolOption(Option):
-    """A row whose values are True and False."""
-
-    __slots__ = ()
-
-    def check(self, value: Any) -> int:
-        """Return 0 or 1."""
-        if type(value) is not bool:
-            raise TypeError(f"option {self.name} is True or False, not {value!r}")
-        return int(value)
-
-    def get(self, handle: CData) -> bool:
-        """Read the option."""
-        return bool(super().get(handle))
-
-
-class TimeoutOption(Option):
-    """A row whose values are seconds, or None for no timeout."""
-
-    __slots__ = ()
-
-    def check(self, value: Any) -> int:
-        """Return microseconds, at least one: zero would mean no timeout."""
-        seconds = check_timeout(value)
-        return 0 if seconds is None else min(max(1, round(seconds * 1e6)), 2**50)
-
-    def get(self, handle: CData) -> float | None:
-        """Read the option."""
-        microseconds = calls.get_timeout(handle, self.constant)
-        return microseconds / 1e6 if microseconds else None
-
-    def set(self, handle: CData, value: Any) -> None:
-        """Set the option to a checked value."""
-        calls.check(calls.set_timeout(handle, self.constant, value))
-
-
-_TABLE = {
-    row.name: row
-    for row in (
-        BoolOption(
-            "pass_credentials",
-            calls.SO_PASSCRED,
-            "Receive credentials with each message (SO_PASSCRED, Linux 2.2).  An unbound socket is given an abstract "
-            "name when it connects or sends.",
-            "credentials",
-        ),
-        BoolOption(
-            "pass_rights",
-            calls.SO_PASSRIGHTS,
-            "Accept descriptors (SO_PASSRIGHTS, Linux 6.16; on by default).  When False, whoever sends some to this "
-            "socket gets PermissionError, and nothing is queued.  On a listener it holds for its clients from their "
-            "first byte.",
-            "pass_rights",
-        ),
-        BoolOption(
-            "pass_pidfd",
-            calls.SO_PASSPIDFD,
-            "Receive a pidfd of the sender with each message (SO_PASSPIDFD, Linux 6.5).  An unbound socket is given an "
-            "abstract name when it connects or sends.",
-            "pass_pidfd",
-        ),
-        Option(
-            "peek_offset",
-            calls.SO_PEEK_OFF,
-            "Where the next peek begins, in bytes; it moves on with each peek, and -1 is off (SO_PEEK_OFF, Linux 3.4).",
-            "peek_offset",
-            least=-1,
-        ),
-        Option(
-            "send_buffer",
-            calls.SO_SNDBUF,
-            "Bytes that may be queued at the peer, the kernel's overhead included (SO_SNDBUF).  Linux doubles what is "
-            "set, and a packet can be 32 bytes shorter than what is read.",
-        ),
-        Option(
-            "receive_buffer",
-            calls.SO_RCVBUF,
-            "Stored, and without effect on Linux, where the sender's buffer counts (SO_RCVBUF).",
-        ),
-        TimeoutOption(
-            "receive_timeout",
-            calls.SO_RCVTIMEO,
-            "The kernel's own timeout of a receive, in seconds (SO_RCVTIMEO).  It begins anew at every signal and is "
-            "shared with clones; set_read_timeout() is exact.  accept() of a listener that was made here does not use "
-            "it.",
-        ),
-        TimeoutOption(
-            "send_timeout",
-            calls.SO_SNDTIMEO,
-            "The kernel's own timeout of a send, in seconds (SO_SNDTIMEO), with the same limits.",
-        ),
-    )
-}
-
-
-def _row(name: str) -> Option:
+def _row(name: str, role: str) -> Option:
     try:
-        row = _TABLE[name]
+        row = ROWS_BY_NAME[name]
     except (KeyError, TypeError):
-        raise AttributeError(f"there is no option {name!r}; the options are {', '.join(sorted(_TABLE))}") from None
+        raise AttributeError(
+            f"there is no option {name!r}; the options are {', '.join(sorted(ROWS_BY_NAME))}"
+        ) from None
+    row.check_socket(role)
     if row.feature is not None:
         require(row.feature)
+    return row
+
+
+def _writable_row(name: str, role: str) -> Option:
+    row = _row(name, role)
+    if row.access == "read":
+        raise AttributeError(f"option {name} can only be read")
     return row
 
 
@@ -179,28 +50,35 @@ def _translate(row: Option, error: OSError) -> OSError:
 class Options:
     """The options of one socket, read and set by name: ``sock.options.pass_credentials = True``.
 
-    ``dir(sock.options)`` lists the names, and ``describe_options()`` of ``uds_cffi.options`` what each is.  A
-    write-only option would read as what this object set, else None.
+    ``dir(sock.options)`` lists the names that mean something on this type of socket, and ``describe_options()`` of
+    ``uds_cffi.options`` what each is.  A write-only option reads as what this object set, else None.
+
+    ``repr()`` shows the options that are set: those whose value is not the one that the kernel gives to a new socket.
+    Of the buffers Linux tells since 5.15 whether somebody set them (SO_BUF_LOCK); elsewhere they are always shown.  A
+    write-only option is shown when this object has set it.
 
     Raises:
-        AttributeError: there is no such option.
-        TypeError, ValueError: a value of the wrong type, or out of range; the kernel was not asked.
+        AttributeError: there is no such option, or it can only be read and was to be set.
+        TypeError, ValueError: a value of the wrong type, or out of range; an option that means nothing on this type of
+            socket.  The kernel was not asked.
         FeatureUnavailable: this build or this kernel does not have the option.
         OSError: what the kernel reports; EBADF when the socket is closed.
     """
 
-    __slots__ = ("_handle", "_written")
+    __slots__ = ("_handle", "_role", "_written")
 
     _handle: CData
     _written: dict[str, Any]
+    _role: str
 
-    def __init__(self, handle: CData, written: dict[str, Any]) -> None:
+    def __init__(self, handle: CData, written: dict[str, Any], role: str) -> None:
         object.__setattr__(self, "_handle", handle)
         object.__setattr__(self, "_written", written)
+        object.__setattr__(self, "_role", role)
 
     def __getattr__(self, name: str) -> Any:
-        row = _row(name)
-        if not row.readable:
+        row = _row(name, self._role)
+        if row.access == "write":
             return self._written.get(name)
         try:
             return row.get(self._handle)
@@ -208,25 +86,35 @@ class Options:
             raise _translate(row, error) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        row = _row(name)
+        row = _writable_row(name, self._role)
         raw = row.check(value)
         try:
             row.set(self._handle, raw)
         except OSError as error:
             raise _translate(row, error) from None
-        if not row.readable:
+        if row.access == "write":
             self._written[name] = value
 
     def __dir__(self) -> list[str]:
-        return sorted(_TABLE)
+        return sorted(name for name, row in ROWS_BY_NAME.items() if self._role in row.sockets)
+
+    def _shown(self, row: Option) -> Any:
+        """Return the value of an option that is set, or None."""
+        if row.access == "write":
+            value = self._written.get(row.name)
+            return value if value != row.default else None
+        # An error is not waited for, because it might be one that a signal handler raises.
+        if row.access == "read" or not row.is_here(self._handle):
+            return None
+        value = row.get(self._handle)
+        return value if row.is_set(self._handle, value) else None
 
     def __repr__(self) -> str:
-        # An error is not waited for, because it might be one that a signal handler raises.
-        shown = [f"{name}={getattr(self, name)!r}" for name, row in sorted(_TABLE.items()) if row.is_here(self._handle)]
-        return f"<Options {' '.join(shown)}>"
+        shown = [(name, self._shown(ROWS_BY_NAME[name])) for name in dir(self)]
+        return f"<Options {' '.join(f'{name}={value!r}' for name, value in shown if value is not None)}>"
 
 
-def check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
+def check_options(options: Mapping[str, Any] | None, role: str) -> dict[str, Any]:
     """Return a checked copy of an ``options=`` argument, so that bad ones are refused before anything is created."""
     if options is None:
         return {}
@@ -234,7 +122,7 @@ def check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
         raise TypeError(f"options is a mapping of names to values, not {type(options).__name__}")
     checked = dict(options)
     for name, value in checked.items():
-        _row(name).check(value)
+        _writable_row(name, role).check(value)
     return checked
 
 
@@ -246,4 +134,4 @@ def apply_options(options: Options, values: Mapping[str, Any]) -> None:
 
 def describe_options() -> dict[str, str]:
     """Return what each option is, by name."""
-    return {name: row.description for name, row in _TABLE.items()}
+    return {name: row.description for name, row in ROWS_BY_NAME.items()}

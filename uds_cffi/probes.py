@@ -10,9 +10,11 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 
 from . import calls, sockdiag
 from ._lib import ffi, lib
+from .metadata import DECODERS, ScmInq, ScmSecurity, ScmTimestamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 KERNEL = "kernel"
 NOT_PERMITTED = "not permitted"
+# A clock that was set meanwhile is this many nanoseconds off at most.
+_TOLERANCE = 60 * 10**9
 
 
 class _Pair:
@@ -62,6 +66,18 @@ class _Pair:
         while lib.uds_control_next(control, receiver.control_length, item):
             found.append((item.level, item.type, bytes(ffi.buffer(control + item.offset, item.size))))
         return found
+
+    def receive_values(self) -> list[object]:
+        """Receive one message and return what the kernel added to it, as values."""
+        values = []
+        for level, kind, data in self.receive():
+            decoder = DECODERS.get((level, kind))
+            if decoder is not None:
+                try:
+                    values.append(decoder(data))
+                except ValueError:
+                    continue
+        return values
 
     def send(self, data: bytes, fds: list[int] | None = None) -> int:
         numbers = fds or []
@@ -295,6 +311,95 @@ def _bind_somewhere(handle: CData) -> int | None:
 def pass_rights(pair: _Pair) -> object:
     """A sender of descriptors is refused."""
     return pair.set(lib.SO_PASSRIGHTS, 0) and pair.send(b"x", [calls.fileno(pair.one)]) == -errno.EPERM
+
+
+@_probe(lib.SOCK_DGRAM)
+def timestamps(pair: _Pair) -> object:
+    """A packet carries the time, of either unit."""
+    for constant in (calls.NANOSECOND_STAMPS[0], calls.MICROSECOND_STAMPS[0]):
+        if not pair.set(constant, 1):
+            return False
+        pair.send(b"x")
+        expected = time.time_ns()
+        found = [value.ns for value in pair.receive_values() if isinstance(value, ScmTimestamp)]
+        if not found or abs(found[0] - expected) > _TOLERANCE:
+            return False
+    return True
+
+
+@_probe(lib.SOCK_STREAM)
+def inq(pair: _Pair) -> object:
+    """Four bytes more than the receive takes are counted."""
+    if not pair.set(lib.SO_INQ, 1):
+        return False
+    pair.send(bytes(16 + 4))
+    return ScmInq(4) in pair.receive_values()
+
+
+@_probe(lib.SOCK_STREAM)
+def pass_security(pair: _Pair) -> object:
+    """A message carries a label; where the peer has none either, no security module gives one."""
+    if not pair.set(lib.SO_PASSSEC, 1):
+        return False
+    pair.send(b"x")
+    if any(isinstance(value, ScmSecurity) for value in pair.receive_values()):
+        return True
+    return "no security module" if calls.peer_security(pair.one) == -errno.ENOPROTOOPT else KERNEL
+
+
+@_probe(lib.SOCK_STREAM)
+def out_of_band(pair: _Pair) -> object:
+    """The last byte of a send is received out of band, and the mark is where it was."""
+    data = ffi.new("char[]", 2)
+    if lib.uds_handle_send(pair.one, b"ab", 2, lib.MSG_OOB | calls.MSG_DONTWAIT) != 2:
+        return False
+    if calls.recv(pair.two, data, 2, calls.MSG_DONTWAIT) != 1 or calls.at_mark(pair.two) != 1:
+        return False
+    return calls.recv(pair.two, data + 1, 1, lib.MSG_OOB | calls.MSG_DONTWAIT) == 1 and ffi.unpack(data, 2) == b"ab"
+
+
+@_probe(lib.SOCK_STREAM)
+def unsent_bytes(pair: _Pair) -> object:
+    """What is queued is counted, and not once it is read."""
+    pair.send(b"x")
+    queued = calls.unsent_bytes(pair.one)
+    pair.receive()
+    return queued > 0 and calls.unsent_bytes(pair.one) == 0
+
+
+def _number(handle: CData, name: int) -> bytes:
+    try:
+        return calls.getsockopt(handle, lib.SOL_SOCKET, name, 8)
+    except OSError:
+        return b""
+
+
+@_probe(lib.SOCK_STREAM)
+def cookie(pair: _Pair) -> object:
+    """Each socket has a number of its own."""
+    numbers = {_number(handle, lib.SO_COOKIE) for handle in (pair.one, pair.two)}
+    return len(numbers) == 2 and all(map(any, numbers))
+
+
+@_probe(lib.SOCK_STREAM)
+def namespace_cookie(pair: _Pair) -> object:
+    """Two sockets of this process are in one namespace, which has a number."""
+    numbers = {_number(handle, lib.SO_NETNS_COOKIE) for handle in (pair.one, pair.two)}
+    return len(numbers) == 1 and all(map(any, numbers))
+
+
+@_probe(lib.SOCK_STREAM)
+def send_buffer_force(pair: _Pair) -> object:
+    """A buffer grows beyond the limit; whoever has not the privilege is refused, and so is known to the kernel."""
+    most = 2**30 - 1
+    number = ffi.new("int *", most)
+    lib.uds_handle_setsockopt(pair.one, lib.SOL_SOCKET, lib.SO_SNDBUF, number, ffi.sizeof("int"))
+    limit = calls.getsockopt_int(pair.one, lib.SOL_SOCKET, lib.SO_SNDBUF)
+    result = lib.uds_handle_setsockopt(pair.one, lib.SOL_SOCKET, lib.SO_SNDBUFFORCE, number, ffi.sizeof("int"))
+    if result == -errno.EPERM:
+        return True
+    grown = calls.getsockopt_int(pair.one, lib.SOL_SOCKET, lib.SO_SNDBUF)
+    return result == 0 and (grown > limit or limit >= most)
 
 
 @_probe(lib.SOCK_STREAM)

@@ -8,12 +8,14 @@ Rules:
 
 from __future__ import annotations
 
-from .calls import IOV_MAX, MSG_DONTWAIT, check, readable
+from .calls import IOV_MAX, MSG_DONTWAIT, MSG_OOB, check, readable, unsent_bytes
 from .calls import send as c_send
+from .capabilities import require
 from .connected import Connected
 from .fds import Borrowed
 from .flags import SEND, check_flags
 from .message import Outgoing, check_ancillary, export, send_fds, send_ints
+from .outofband import check_out_of_band, out_of_band
 from .vectors import join
 from .waiting import deadline_of, is_over, try_once
 
@@ -37,19 +39,24 @@ class Sending(Connected):
     __slots__ = ()
 
     _stream = False
+    # The flags that a send of plain bytes takes.
+    _send_mask = SEND
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Send bytes (send(2)).
 
         Args:
             data: a contiguous bytes-like object.
-            flags: MSG_DONTWAIT, MSG_EOR (int).
+            flags: MSG_DONTWAIT, MSG_EOR (int), on a stream MSG_OOB, which makes the last byte out-of-band data.
 
         Returns:
-            How many bytes went (int): on a stream perhaps fewer than given, as a packet always all.
+            How many bytes went (int): on a stream perhaps fewer than given, as a packet always all.  When fewer went
+            with MSG_OOB, there is no out-of-band byte yet: send the rest with MSG_OOB too.
 
         Raises:
             TypeError, BufferError: the data is not bytes-like, or not contiguous.
+            ValueError: flags that are not for this call; MSG_OOB without a byte.  The kernel was not asked.
+            FeatureUnavailable: "out_of_band", for MSG_OOB where the build or the kernel has none.
             OSError: BrokenPipeError, ConnectionResetError, ...; EMSGSIZE for a packet larger than the send buffer
                 allows; BlockingIOError, TimeoutError.
         """
@@ -60,8 +67,11 @@ class Sending(Connected):
             if kind is bytes:
                 sent = c_send(self._handle, data, len(data), self._send_flags)
                 return sent if sent >= 0 else self._send(data, 0, sent)
-        flags = check_flags(flags, SEND)
+        flags = check_flags(flags, self._send_mask)
         with export(data) as pointer:
+            if flags & MSG_OOB:
+                check_out_of_band(flags, len(pointer))
+                return out_of_band(lambda: self._send(pointer, flags))
             return self._send(pointer, flags)
 
     def _send(self, data: Any, flags: int, sent: int | None = None) -> int:
@@ -76,7 +86,11 @@ class Sending(Connected):
         Otherwise as ``send()``.
         """
         if flags != 0:
-            flags = check_flags(flags, SEND)
+            flags = check_flags(flags, self._send_mask)
+        if flags & MSG_OOB:
+            with export(data) as pointer:
+                check_out_of_band(flags, len(pointer))
+                return out_of_band(lambda: self._try_send(pointer, flags))
         if type(data) is not bytes:
             with readable(data) as pointer:
                 return self._try_send(pointer, flags)
@@ -93,7 +107,7 @@ class Sending(Connected):
 
         Args:
             buffers: an iterable of contiguous bytes-like objects.
-            flags: as for ``send()``.
+            flags: MSG_DONTWAIT, MSG_EOR (int).
 
         Returns:
             How many bytes went (int).  More than IOV_MAX buffers take several calls on a stream: only the first may
@@ -118,7 +132,7 @@ class Sending(Connected):
         Args:
             buffers: an iterable of contiguous bytes-like objects.
             ancillary: what to send beside them; it is not cleared, and its descriptors stay the caller's.
-            flags: as for ``send()``.
+            flags: MSG_DONTWAIT, MSG_EOR (int).
 
         Returns:
             How many bytes went (int).  The ancillary data went with the first of them: send the rest without it.
@@ -177,7 +191,7 @@ class Sending(Connected):
             data: a contiguous bytes-like object; on a stream at least one byte.
             fds: an iterable of up to 253 ints and objects with ``fileno()``; they stay the caller's, and may be closed
                 as soon as this returns.
-            flags: as for ``send()``.
+            flags: MSG_DONTWAIT, MSG_EOR (int).
 
         Returns:
             How many bytes went (int).  The descriptors went with the first of them: send the rest without them.
@@ -228,6 +242,19 @@ class Sending(Connected):
             if borrowed.numbers:
                 self._check_carrier(size)
             return try_once(lambda: send_fds(self._handle, pointer, size, flags, None, borrowed))
+
+    def unsent_bytes(self) -> int:
+        """Return the memory that holds what the peer has not read yet, in bytes (int; SIOCOUTQ, Linux).
+
+        It is what ``options.send_buffer`` limits, with the kernel's overhead: 768 for one byte on Linux 6.18, never the
+        number of bytes.  0 means that the peer has read all, or has closed.
+
+        Raises:
+            FeatureUnavailable: "unsent_bytes", where the system does not tell.
+            OSError: EBADF when closed.
+        """
+        require("unsent_bytes")
+        return check(unsent_bytes(self._handle))
 
     def _check_carrier(self, size: int) -> None:
         if self._stream and not size:

@@ -22,6 +22,7 @@ class UnixSeqpacketConn(PacketSocket):
     __slots__ = ()
 
     _kind = SOCK_SEQPACKET
+    _role = "seqpacket"
     _feature = "seqpacket"
     # FreeBSD 15 separates records by MSG_EOR alone.
     _always_sends = MSG_EOR

@@ -7,14 +7,26 @@ from __future__ import annotations
 
 import errno
 
-from .calls import IOV_MAX, MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, SOCK_STREAM, check, from_buffer, receive, writable
+from .calls import (
+    IOV_MAX,
+    MSG_DONTWAIT,
+    MSG_OOB,
+    MSG_PEEK,
+    MSG_WAITALL,
+    SOCK_STREAM,
+    check,
+    from_buffer,
+    receive,
+    writable,
+)
 from .calls import recv as c_recv
 from .calls import send as c_send
 from .errors import IncompleteReadError, error
 from .fds import Borrowed
-from .flags import PEEK, RECV_MESSAGE, RECV_STREAM, SEND, check_flags
+from .flags import PEEK, RECV_MESSAGE, RECV_STREAM, SEND, SEND_STREAM, TRY_STREAM, check_flags
 from .listener import Listener
 from .message import Outgoing, check_list, export
+from .outofband import OutOfBand, check_out_of_band, out_of_band
 from .receiver import Receiver, adapt, borrow_receiver, check_size, give_small, return_receiver, take_small
 from .receiving import Receiving
 from .unbatched import Unbatched
@@ -30,8 +42,10 @@ if TYPE_CHECKING:
     from .fds import OwnedFds
 
 
-def _check_stream_flags(flags: int) -> int:
+def _check_stream_flags(flags: int, size: int) -> int:
     flags = check_flags(flags, RECV_STREAM)
+    if flags & MSG_OOB:
+        check_out_of_band(flags, size)
     if flags & MSG_WAITALL and flags & MSG_PEEK:
         raise ValueError("MSG_WAITALL with MSG_PEEK: what is peeked stays in the queue, so it cannot be waited for")
     return flags
@@ -41,7 +55,7 @@ def _check_stream_flags(flags: int) -> int:
 _WAITS = (errno.EAGAIN, errno.ETIMEDOUT)
 
 
-class UnixStream(Unbatched, Receiving):
+class UnixStream(Unbatched, OutOfBand, Receiving):
     """A stream socket that is connected (unix(7), SOCK_STREAM).
 
     Made by ``connect``, ``pair``, ``UnixListener.accept``, ``from_fd``, ``from_stdlib`` and ``borrow``; a context
@@ -52,27 +66,35 @@ class UnixStream(Unbatched, Receiving):
     __slots__ = ()
 
     _kind = SOCK_STREAM
+    _role = "stream"
     _stream = True
+    _send_mask = SEND_STREAM
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Receive at most ``size`` bytes (recv(2)); ancillary data is discarded.
 
         Args:
             size: in bytes (int).  With 0 it waits until there is something, and takes nothing.
-            flags: MSG_PEEK, MSG_DONTWAIT, MSG_WAITALL (int).
+            flags: MSG_PEEK, MSG_DONTWAIT, MSG_WAITALL, MSG_OOB (int).  MSG_OOB takes the out-of-band byte alone,
+                wherever it is, and never waits for one.
 
         Returns:
-            bytes; b"" at the end of the connection.
+            bytes; b"" at the end of the connection.  A receive ends before an out-of-band byte, and one that begins
+            at it throws it away; ``at_mark()`` tells.
 
         Raises:
             TypeError, ValueError: bad arguments; the kernel was not asked.
-            OSError: ConnectionResetError, BlockingIOError, TimeoutError, ...  With MSG_WAITALL a timeout after some
+            FeatureUnavailable: "out_of_band", for MSG_OOB where the build or the kernel has none.
+            OSError: ConnectionResetError, BlockingIOError, TimeoutError, ...; EINVAL for MSG_OOB when there is no
+                out-of-band byte, or ``options.oob_inline`` is on.  With MSG_WAITALL a timeout after some
                 bytes returns those, and another error has them in ``partial`` (bytes).
         """
         if flags != 0:
-            flags = _check_stream_flags(flags)
+            flags = _check_stream_flags(flags, size)
             if flags & MSG_WAITALL:
                 return self._recv_whole(size, flags)
+            if flags & MSG_OOB:
+                return out_of_band(lambda: self._receive(receive, size, flags))[0]
             return self._receive(receive, size, flags)[0]
         try:
             receiver = take_small()
@@ -124,9 +146,11 @@ class UnixStream(Unbatched, Receiving):
         return done, 0
 
     def try_recv(self, size: int, flags: int = 0) -> bytes | None:
-        """Receive what is there: bytes, b"" at the end, or None when there is nothing yet; otherwise as ``recv()``."""
+        """Receive what is there: bytes, b"" at the end, or None if nothing; with MSG_OOB as ``recv()``."""
         if flags != 0:
-            flags = check_flags(flags, RECV_MESSAGE)
+            flags = check_flags(flags, TRY_STREAM)
+            if flags & MSG_OOB:
+                return self.recv(size, flags)
         received = self._try_receive(receive, size, flags)
         return None if received is None else received[0]
 
@@ -143,7 +167,7 @@ class UnixStream(Unbatched, Receiving):
         """
         count = None
         if flags != 0:
-            flags = _check_stream_flags(flags)
+            flags = check_flags(flags, RECV_STREAM)
         elif type(buffer) is bytearray and buffer:
             # The commonest buffer is always writable and contiguous.
             memory = from_buffer(buffer)
@@ -156,6 +180,8 @@ class UnixStream(Unbatched, Receiving):
             if count >= 0:
                 return count
         with writable(buffer) as memory:
+            if flags and _check_stream_flags(flags, len(memory)) & MSG_OOB:
+                return out_of_band(lambda: check(self._recv_once(memory, len(memory), flags, None, None)))
             if flags & MSG_WAITALL:
                 count, code = self._fill(memory, len(memory), flags)
                 if code and not (count and code in _WAITS):
@@ -166,8 +192,10 @@ class UnixStream(Unbatched, Receiving):
             return check(self._recv_once(memory, len(memory), flags, None, count))
 
     def try_recv_into(self, buffer: Any, flags: int = 0) -> int | None:
-        """Receive what is there into a buffer: the number of bytes, or None when there is nothing yet."""
-        flags = check_flags(flags, RECV_MESSAGE)
+        """Receive what is there into a buffer: how many bytes, or None; with MSG_OOB as ``recv_into()``."""
+        flags = check_flags(flags, TRY_STREAM)
+        if flags & MSG_OOB:
+            return self.recv_into(buffer, flags)
         with writable(buffer) as memory:
             return try_once(lambda: c_recv(self._handle, memory, len(memory), flags | MSG_DONTWAIT))
 
@@ -267,15 +295,21 @@ class UnixStream(Unbatched, Receiving):
         return None if received is None else (received[0], received[2])
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send all of the data; the timeout is the total.
+        """Send all of the data; the timeout is the total.  With MSG_OOB its last byte is out-of-band data.
 
         Raises:
             OSError: as for ``send()``, with ``sent`` (int), how many bytes went before it.
             TypeError, BufferError: as for ``send()``.
         """
-        flags = check_flags(flags, SEND)
+        flags = check_flags(flags, SEND_STREAM)
         with export(data) as memory:
-            self._send_rest(memory, len(memory), flags, 0, deadline_of(self._write_timeout))
+            size, deadline = len(memory), deadline_of(self._write_timeout)
+            if flags & MSG_OOB:
+                check_out_of_band(flags, size)
+                # A short send has no out-of-band byte yet, so the flag goes with each piece.
+                out_of_band(lambda: self._send_rest(memory, size, flags, 0, deadline))
+            else:
+                self._send_rest(memory, size, flags, 0, deadline)
 
     def _send_rest(self, memory: CData, size: int, flags: int, sent: int, deadline: float | None) -> None:
         def attempt() -> int:

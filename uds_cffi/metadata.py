@@ -1,0 +1,121 @@
+"""What the kernel adds to a message beside credentials: when it was sent, what is still unread, and the sender's label.
+
+Rule: a decoder looks at the size before it reads, and raises ValueError for what no kernel sends; the registry of
+``control`` makes an UnknownControlMessage of that.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from ._lib import lib
+from .calls import MICROSECOND_STAMPS, NANOSECOND_STAMPS
+from .values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+
+class ScmTimestamp(Value):
+    """When a packet was sent (socket(7), SO_TIMESTAMP and SO_TIMESTAMPNS), of ``options.timestamps``.
+
+    Attributes:
+        ns: nanoseconds since the epoch (int), as ``time.time_ns()`` counts them; with "microseconds" a multiple of
+            1000.  A packet that was queued before the option was on has the time of the receive.
+    """
+
+    __slots__ = ("ns",)
+
+    ns: int
+
+    def __init__(self, ns: int) -> None:
+        self._set(ns=ns)
+
+
+class ScmInq(Value):
+    """How much of a stream is left to read behind this receive (SO_INQ, Linux 6.17), of ``options.inq``.
+
+    Attributes:
+        unread: bytes (int).  Linux counts each out-of-band byte that was read past, and so thrown away, for ever.
+    """
+
+    __slots__ = ("unread",)
+
+    unread: int
+
+    def __init__(self, unread: int) -> None:
+        self._set(unread=unread)
+
+
+class ScmSecurity(Value):
+    """The sender's security label (unix(7), SCM_SECURITY), of ``options.pass_security``.
+
+    Attributes:
+        label: as SELinux, AppArmor or Smack gives it (bytes), perhaps with a NUL at its end.
+    """
+
+    __slots__ = ("label",)
+
+    label: bytes
+
+    def __init__(self, label: bytes) -> None:
+        self._set(label=label)
+
+
+# Two numbers of 64 bits, or, of the old options on 32-bit systems, of 32: the size says which.
+_LAYOUTS = {layout.size: layout for layout in (Struct("=qq"), Struct("=ii"))}
+# Bytes that the largest of them takes.
+TIMESTAMP_SIZE = max(_LAYOUTS)
+_INQ = Struct("=i")
+INQ_SIZE = _INQ.size
+# More than the 256 of Smack and of most labels of SELinux; where a longer one does not fit, the receive says so.
+LABEL_SIZE = 512
+
+
+def _decode_timestamp(data: bytes, per_second: int) -> ScmTimestamp:
+    layout = _LAYOUTS.get(len(data))
+    if layout is None:
+        raise ValueError(f"a timestamp of {len(data)} bytes")
+    seconds, fraction = layout.unpack(data)
+    if not 0 <= fraction < per_second:
+        raise ValueError(f"a timestamp with a fraction of {fraction}/{per_second} seconds")
+    return ScmTimestamp(seconds * 10**9 + fraction * (10**9 // per_second))
+
+
+def decode_microseconds(data: bytes) -> ScmTimestamp:
+    """Decode a struct timeval."""
+    return _decode_timestamp(data, 10**6)
+
+
+def decode_nanoseconds(data: bytes) -> ScmTimestamp:
+    """Decode a struct timespec."""
+    return _decode_timestamp(data, 10**9)
+
+
+def decode_inq(data: bytes) -> ScmInq:
+    """Decode a C int that counts bytes."""
+    if len(data) != INQ_SIZE:
+        raise ValueError(f"a number of unread bytes of {len(data)} bytes")
+    (unread,) = _INQ.unpack(data)
+    if unread < 0:
+        raise ValueError(f"a number of unread bytes of {unread}")
+    return ScmInq(unread)
+
+
+def decode_security(data: bytes) -> ScmSecurity:
+    """Take a label as it is."""
+    if not data:
+        raise ValueError("a security label without a byte")
+    return ScmSecurity(data)
+
+
+# The decoders, by level and type.  What this build does not have has none.
+DECODERS: dict[tuple[int, int], Callable[[bytes], Any]] = {
+    **{(lib.SOL_SOCKET, kind): decode_microseconds for kind in MICROSECOND_STAMPS},
+    **{(lib.SOL_SOCKET, kind): decode_nanoseconds for kind in NANOSECOND_STAMPS},
+}
+if lib.UDS_HAS_INQ:
+    DECODERS[lib.SOL_SOCKET, lib.SCM_INQ] = decode_inq
+if lib.UDS_HAS_PASS_SECURITY:
+    DECODERS[lib.SOL_SOCKET, lib.SCM_SECURITY] = decode_security

@@ -1,0 +1,78 @@
+"""Out-of-band data of streams (MSG_OOB).
+
+Rule: what the kernel answers for a missing feature is FeatureUnavailable, and a call that would lose the byte is
+refused before the kernel sees it.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from . import calls
+from .calls import MSG_WAITALL
+from .capabilities import require
+from .errors import FeatureUnavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from ._lib import CData
+
+    Result = TypeVar("Result")
+
+FEATURE = "out_of_band"
+
+
+def check_out_of_band(flags: int, size: int) -> None:
+    """Refuse what would lose an out-of-band byte, or where there is none to send or to receive.
+
+    Raises:
+        FeatureUnavailable: this build has no out-of-band data.
+        ValueError: no byte of data, or no room for one; together with MSG_WAITALL.
+    """
+    require(FEATURE)
+    if flags & MSG_WAITALL:
+        raise ValueError(
+            "MSG_WAITALL with MSG_OOB: there is one out-of-band byte at most, so there is none to wait for"
+        )
+    if not size:
+        raise ValueError("MSG_OOB is about one byte: it needs data to send, or room to receive it")
+
+
+def out_of_band(call: Callable[[], Result]) -> Result:
+    """Make a call with MSG_OOB, and tell a kernel that has none from other errors."""
+    try:
+        return call()
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            missing = FeatureUnavailable(FEATURE, "kernel", error.errno)
+            # How far the call got, where it says so.
+            vars(missing).update(vars(error))
+            raise missing from None
+        raise
+
+
+class OutOfBand:
+    """Streams, which have a mark."""
+
+    __slots__ = ()
+
+    _handle: CData
+
+    def at_mark(self) -> bool:
+        """Return whether all before the out-of-band byte was read (bool; SIOCATMARK, sockatmark(3); Linux 5.15).
+
+        A receive ends at the mark, also when the byte was taken before.  There ``recv(1, MSG_OOB)`` takes the byte, and
+        a plain receive throws it away and goes on behind it, unless ``options.oob_inline`` is on.
+
+        Raises:
+            FeatureUnavailable: "out_of_band", where the build or the kernel has none.
+            OSError: EBADF when closed.
+        """
+        require(FEATURE)
+        result = calls.at_mark(self._handle)
+        if result in (-errno.ENOTTY, -errno.EOPNOTSUPP):
+            raise FeatureUnavailable(FEATURE, "kernel", -result)
+        return bool(calls.check(result))
