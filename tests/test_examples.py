@@ -69,6 +69,9 @@ the queue is full: send() raises BlockingIOError
 the queue is full: try_send() returns None
 now it blocks: False, and there is something: 1000 bytes
 """,
+    "out_of_band": """\
+b'stopped by ! with 10 bytes of tasks left'
+""",
     "packets_keep_boundaries": """\
 received b'first', truncated: False
 received b'second', truncated: False
@@ -99,6 +102,10 @@ received b'two files'; ancillary data was cut: False
 a descriptor of a file, in which is b'the first file'
 a descriptor of a file, in which is b'the second file'
 """,
+    "refuse_descriptors": """\
+descriptors are accepted: False
+all that the client sent: b'it was refused'
+""",
     "reuse_ancillary": """\
 cleared: 0 bytes used, empty: True
 cleared: 0 bytes used, empty: True
@@ -112,6 +119,10 @@ the path leads to another socket now
 our own file has 0 names
 a client reaches the other server
 """,
+    "security_label": """\
+received b'hello'
+it has a label, or there is a reason why not: True
+""",
     "stream_echo": """\
 HELLO FROM THE CLIENT
 AND GOOD-BYE
@@ -121,6 +132,12 @@ the peer is gone, so send() raised: Broken pipe
 nothing was stored: None
 the peer left data unread, so this was stored: ConnectionResetError (Connection reset by peer)
 and taking it has cleared it: None
+""",
+    "timestamps": """\
+b'the first' is from the process that wrote it: True
+  and was sent while that ran, in order: True
+b'the second' is from the process that wrote it: True
+  and was sent while that ran, in order: True
 """,
     "unnamed_pair": """\
 the addresses are unnamed and unnamed
@@ -145,6 +162,10 @@ the pid means nothing any more: None
 the first service reports b'READY=1' and has ended: True
 the second service reports b'READY=1' and has ended: True
 """,
+    "unread_bytes": """\
+received b'a header; ', and 5000 bytes are left
+received 5000 bytes more, and then (ScmInq(unread=0),)
+""",
     "write_timeout_full_queue": """\
 the timeout is 0.1 seconds
 TimeoutError: timed out
@@ -159,6 +180,7 @@ NEEDS = {
     "batches": "seqpacket",
     "clone_shares_queue": "seqpacket",
     "connect_path_and_abstract": "abstract_addresses",
+    "out_of_band": "out_of_band",
     "packets_keep_boundaries": "seqpacket",
     "pass_stdio": "peer_credentials",
     "peek_then_read": "seqpacket",
@@ -166,6 +188,9 @@ NEEDS = {
     "replaced_listener": "bound_file",
     "watch_client": "peer_pidfd",
     "who_reports": "pass_pidfd",
+    "refuse_descriptors": "pass_rights",
+    "timestamps": "timestamps",
+    "unread_bytes": "inq",
 }
 
 
