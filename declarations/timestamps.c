@@ -13,10 +13,14 @@
 /* Headers before Linux 5.1, and C libraries that hide the numbers, know the two names only. */
 #  ifndef SO_TIMESTAMP_OLD
 #    define SO_TIMESTAMP_OLD (-1)
+#  endif
+#  ifndef SO_TIMESTAMPNS_OLD
 #    define SO_TIMESTAMPNS_OLD (-1)
 #  endif
 #  ifndef SO_TIMESTAMP_NEW
 #    define SO_TIMESTAMP_NEW (-1)
+#  endif
+#  ifndef SO_TIMESTAMPNS_NEW
 #    define SO_TIMESTAMPNS_NEW (-1)
 #  endif
 #else

@@ -59,6 +59,7 @@ NOT_FOR_A_STREAM = {
     "frames",
     "framesending",
     "metadata",
+    "optionrows",
     "packet",
     "pidfd",
     "probes",

@@ -10,7 +10,6 @@ import errno
 
 from .capabilities import require
 from .errors import FeatureUnavailable
-from .optionrows import ROWS_BY_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,13 +20,19 @@ if TYPE_CHECKING:
     from .optionrows import Option
 
 
+def _rows() -> dict[str, Option]:
+    # Most programs use no option, and need not load the table.
+    from .optionrows import ROWS_BY_NAME
+
+    return ROWS_BY_NAME
+
+
 def _row(name: str, role: str) -> Option:
+    rows = _rows()
     try:
-        row = ROWS_BY_NAME[name]
+        row = rows[name]
     except (KeyError, TypeError):
-        raise AttributeError(
-            f"there is no option {name!r}; the options are {', '.join(sorted(ROWS_BY_NAME))}"
-        ) from None
+        raise AttributeError(f"there is no option {name!r}; the options are {', '.join(sorted(rows))}") from None
     row.check_socket(role)
     if row.feature is not None:
         require(row.feature)
@@ -96,7 +101,7 @@ class Options:
             self._written[name] = value
 
     def __dir__(self) -> list[str]:
-        return sorted(name for name, row in ROWS_BY_NAME.items() if self._role in row.sockets)
+        return sorted(name for name, row in _rows().items() if self._role in row.sockets)
 
     def _shown(self, row: Option) -> Any:
         """Return the value of an option that is set, or None."""
@@ -110,7 +115,8 @@ class Options:
         return value if row.is_set(self._handle, value) else None
 
     def __repr__(self) -> str:
-        shown = [(name, self._shown(ROWS_BY_NAME[name])) for name in dir(self)]
+        rows = _rows()
+        shown = [(name, self._shown(rows[name])) for name in dir(self)]
         return f"<Options {' '.join(f'{name}={value!r}' for name, value in shown if value is not None)}>"
 
 
@@ -134,4 +140,4 @@ def apply_options(options: Options, values: Mapping[str, Any]) -> None:
 
 def describe_options() -> dict[str, str]:
     """Return what each option is, by name."""
-    return {name: row.description for name, row in ROWS_BY_NAME.items()}
+    return {name: row.description for name, row in _rows().items()}
