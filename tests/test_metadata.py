@@ -381,3 +381,13 @@ def test_security_label_arrives_as_it_is():
         left.send(b"x")
         found = right.recv_ancillary(10, ancillary).messages
         assert [type(message) for message in found] == [ScmSecurity] * support.supported("pass_security")
+
+
+@pytest.mark.skipif(not lib.UDS_HAS_PASS_SECURITY, reason=f"{support.FEATURE_SKIP}pass_security is absent")
+def test_security_label_without_any_room():
+    """Without any room the kernel says that something was cut, even where there is no label."""
+    left, right = UnixStream.pair(options={"pass_security": True})
+    with left, right:
+        left.send(b"x")
+        received = right.recv_ancillary(10, SocketAncillary(0))
+        assert (received.data, received.messages, received.ancillary_truncated) == (b"x", (), True)

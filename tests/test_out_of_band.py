@@ -331,32 +331,38 @@ def test_absent(streams):
 @here
 @pytest.mark.parametrize("receiving", RECEIVES)
 def test_kernel_without_it(receiving, streams, monkeypatch):
-    """A kernel that answers EOPNOTSUPP, as one before 5.15 does, has no such feature; sends say so too."""
-    from uds_cffi import outofband
-
-    def refuse(call: object) -> object:
-        def fail() -> None:
-            raise OSError(errno.EOPNOTSUPP, "not supported")
-
-        return real(fail)
-
-    real = outofband.out_of_band
+    """A kernel that answers EOPNOTSUPP, as one before 5.15 does, has no such feature; other errors stay."""
     left, right = streams
-    for module in ("stream", "sending"):
-        monkeypatch.setattr(f"uds_cffi.{module}.out_of_band", refuse)
-    for call in (
+    answers = [-errno.EOPNOTSUPP]
+    for place in ("sending.c_send", "stream.c_send", "stream.c_recv", "stream.receive"):
+        monkeypatch.setattr(f"uds_cffi.{place}", lambda *arguments: answers[0])
+    attempts = (
         lambda: receiving(right),
         lambda: left.send(b"x", MSG_OOB),
         lambda: left.try_send(b"x", MSG_OOB),
         lambda: left.sendall(b"x", MSG_OOB),
-    ):
+    )
+    for call in attempts:
         with pytest.raises(FeatureUnavailable) as caught:
             call()
-        assert (caught.value.reason, caught.value.errno) == ("kernel", errno.EOPNOTSUPP)
-    monkeypatch.setattr(calls, "at_mark", lambda handle: -errno.ENOTTY)
+        assert (caught.value.feature, caught.value.reason) == ("out_of_band", "kernel")
+        assert caught.value.errno == errno.EOPNOTSUPP
+    # The last one says how far it got.
+    assert caught.value.sent == 0
+    answers[0] = -errno.ECONNRESET
+    for call in attempts:
+        with pytest.raises(ConnectionResetError):
+            call()
+
+
+@here
+@pytest.mark.parametrize("code", [errno.ENOTTY, errno.EOPNOTSUPP])
+def test_kernel_without_a_mark(code, streams, monkeypatch):
+    """A kernel that knows no mark has no out-of-band data."""
+    monkeypatch.setattr(calls, "at_mark", lambda handle: -code)
     with pytest.raises(FeatureUnavailable) as caught:
-        right.at_mark()
-    assert (caught.value.reason, caught.value.errno) == ("kernel", errno.ENOTTY)
+        streams[0].at_mark()
+    assert (caught.value.feature, caught.value.reason, caught.value.errno) == ("out_of_band", "kernel", code)
 
 
 @here
