@@ -45,8 +45,10 @@ LAYERS = {
     "fd": 4,
     "optionrows": 4,
     "outofband": 4,
-    "probes": 4,
-    "survey": 5,
+    "probing": 4,
+    "processprobes": 5,
+    "probes": 6,
+    "survey": 7,
     "fds": 5,
     # Messages and what they carry.
     "bound": 5,
@@ -99,6 +101,8 @@ IMPORT_LIB = {
     "naming",
     "pidfd",
     "probes",
+    "probing",
+    "processprobes",
     "receiver",
     "sockdiag",
 }

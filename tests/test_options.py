@@ -56,14 +56,12 @@ here = pytest.mark.parametrize("name", HERE_BOTH_WAYS)
 kinds = pytest.mark.parametrize("kind", support.TYPES)
 
 # What means nothing on one type of socket, or on a listener.
-ALL_BUT_LISTENERS = {"stream", "datagram", "seqpacket"}
+ALL_BUT_LISTENERS = frozenset(("stream", "datagram", "seqpacket"))
+STREAMS = frozenset(("stream",))
 SOCKETS = {
     "timestamps": {"datagram", "seqpacket"},
-    "inq": {"stream"},
-    "oob_inline": {"stream"},
-    "receive_low_water": {"stream"},
-    "peek_offset": ALL_BUT_LISTENERS,
-    "send_buffer_force": ALL_BUT_LISTENERS,
+    **dict.fromkeys(("inq", "oob_inline", "receive_low_water"), STREAMS),
+    **dict.fromkeys(("peek_offset", "send_buffer_force"), ALL_BUT_LISTENERS),
 }
 ROLES = {"UnixStream": "stream", "UnixDatagram": "datagram", "UnixSeqpacketConn": "seqpacket"}
 

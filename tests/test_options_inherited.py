@@ -12,6 +12,7 @@ import support
 
 from uds_cffi import (
     ScmCredentials,
+    ScmPidfd,
     ScmSecurity,
     SocketAncillary,
     UnixListener,
@@ -23,7 +24,7 @@ from uds_cffi import (
 )
 
 # The value that is given to the listener.
-INHERITED = {"pass_credentials": True, "pass_security": True, "pass_rights": False}
+INHERITED = {"pass_credentials": True, "pass_pidfd": True, "pass_security": True, "pass_rights": False}
 REFUSED = {"timestamps", "inq", "peek_offset", "oob_inline", "receive_low_water", "send_buffer_force"}
 # What a listener may have for itself; a new connection begins with the kernel's own.
 OWN = {"send_buffer": 30000, "receive_buffer": 30000, "receive_timeout": 1.5, "send_timeout": 1.5}
@@ -74,7 +75,7 @@ def test_inherited(name, listening, connection, socket_path):
     if name is None:
         assert not any(is_built(name) for name in INHERITED)
         return
-    room = SocketAncillary.with_room_for(fds=1, credentials=True, security=True)
+    room = SocketAncillary.with_room_for(fds=1, credentials=True, pidfd=True, security=True)
     with listening.bind(socket_path, options={name: INHERITED[name]}) as listener, room:
         child = support.Child(connect_and_send, socket_path, connection, name == "pass_rights")
         child.join()
@@ -82,6 +83,15 @@ def test_inherited(name, listening, connection, socket_path):
         with conn:
             assert getattr(conn.options, name) == INHERITED[name]
             received = conn.recv_ancillary(10, room)
+    if name == "pass_pidfd":
+        (message,) = received.messages
+        assert type(message) is ScmPidfd
+        # Before Linux 6.16 there is none of a process that is gone.
+        assert message.fd is not None or type(message.error) is ProcessLookupError
+        received.close()
+        if message.fd is not None:
+            message.fd.close()
+        return
     expected = {
         "pass_credentials": [ScmCredentials(child.pid, os.getuid(), os.getgid())],
         "pass_security": [],

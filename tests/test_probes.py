@@ -9,14 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import struct
-import sys
-import tempfile
 import time
 
 import pytest
 import support
+from answers import Lib
 
-from uds_cffi import calls, features, lib, probes
+from uds_cffi import calls, features, lib, probes, probing
 
 NAMES = tuple(features())
 
@@ -66,14 +65,14 @@ def test_probe_without_sockets(name, monkeypatch):
 @options
 def test_probe_of_an_unknown_option(name, monkeypatch):
     """A kernel that does not know the option has not got the feature."""
-    monkeypatch.setattr(probes._Pair, "set", lambda pair, option, value: False)
+    monkeypatch.setattr(probing.Pair, "set", lambda pair, option, value: False)
     assert probe(name) == "kernel"
 
 
 @options
 def test_probe_of_an_ignored_option(name, monkeypatch):
     """A kernel that accepts the option and ignores it has not got the feature either."""
-    monkeypatch.setattr(probes._Pair, "set", lambda pair, option, value: True)
+    monkeypatch.setattr(probing.Pair, "set", lambda pair, option, value: True)
     assert probe(name) == "kernel"
 
 
@@ -86,14 +85,14 @@ def test_probe_of_an_ignored_option(name, monkeypatch):
 )
 def test_probe_whose_message_is_lost(name, monkeypatch):
     """A probe whose message does not arrive does not find the feature."""
-    monkeypatch.setattr(probes._Pair, "send", lambda pair, data, fds=None: -errno.EPERM)
+    monkeypatch.setattr(probing.Pair, "send", lambda pair, data, fds=None: -errno.EPERM)
     assert probe(name) == "kernel"
 
 
 @support.needs("pass_rights")
 def test_pass_rights_needs_the_refusal(monkeypatch):
     """Only the refusal of the sender shows that descriptors are refused."""
-    monkeypatch.setattr(probes._Pair, "send", lambda pair, data, fds=None: 1)
+    monkeypatch.setattr(probing.Pair, "send", lambda pair, data, fds=None: 1)
     assert probe("pass_rights") == "kernel"
 
 
@@ -133,113 +132,6 @@ def test_security_module_and_kernel_are_told_apart(answer, reason, monkeypatch):
     assert probe("peer_security_context") == reason
 
 
-class Lib:
-    """The compiled module with some answers replaced."""
-
-    def __init__(self, **answers: int) -> None:
-        self._answers = answers
-
-    def __getattr__(self, name: str) -> object:
-        return (lambda *arguments: self._answers[name]) if name in self._answers else getattr(lib, name)
-
-
-def skip_without(name: str) -> None:
-    if not support.supported(name):
-        pytest.skip(f"{support.FEATURE_SKIP}{name} is absent")
-
-
-PIDFD_CALLS = {
-    "pidfd": "uds_handle_pidfd_open",
-    "pidfd_info": "uds_handle_pidfd_open",
-    "pidfd_identity": "uds_handle_pidfd_open",
-    "peer_pidfd": "uds_handle_peer_pidfd",
-    "bound_file": "uds_handle_bound_file",
-}
-
-
-@pytest.mark.parametrize("name", PIDFD_CALLS)
-def test_call_that_the_kernel_does_not_know(name, monkeypatch):
-    """A kernel without the call has not got the feature; a process that may open no more learns just that."""
-    skip_without(name)
-    monkeypatch.setattr(probes, "lib", Lib(**{PIDFD_CALLS[name]: -errno.ENOSYS}))
-    assert probe(name) == "kernel"
-    monkeypatch.setattr(probes, "lib", Lib(**{PIDFD_CALLS[name]: -errno.EMFILE}))
-    with support.raises_errno(errno.EMFILE):
-        probe(name)
-
-
-@pytest.mark.parametrize(
-    ("name", "answers"),
-    [
-        ("pidfd", {"uds_pidfd_check": -errno.EINVAL}),
-        ("pidfd", {"uds_handle_pidfd_info": -errno.ENOTTY, "uds_handle_pidfd_pid": 1}),
-        ("pidfd", {"uds_handle_pidfd_signal": -errno.EPERM}),
-        ("pidfd_info", {"uds_handle_pidfd_info": -errno.ENOTTY}),
-        ("pidfd_info", {"uds_handle_pidfd_info": 0}),
-        ("pidfd_identity", {"uds_handle_pidfd_same": -errno.EOPNOTSUPP}),
-        ("pidfd_identity", {"uds_handle_pidfd_same": 0}),
-        ("peer_pidfd", {"uds_handle_peer_pidfd": 0}),
-        ("peer_pidfd", {"uds_handle_pidfd_info": -errno.ENOTTY, "uds_handle_pidfd_pid": -errno.ENOENT}),
-        ("pass_pidfd", {"uds_pidfd_check": -errno.EINVAL}),
-        ("bound_file", {"uds_handle_bound_file": -errno.ENOENT}),
-    ],
-)
-def test_process_and_file_are_looked_at(name, answers, monkeypatch):
-    """What is not this process, or not the file at the path, does not count."""
-    skip_without(name)
-    monkeypatch.setattr(probes, "lib", Lib(**answers))
-    assert probe(name) == "kernel"
-
-
-@support.needs("pidfd")
-def test_process_without_proc_or_ioctl(monkeypatch):
-    """The pid is asked of the ioctl or, where that is missing, of /proc: one of them is enough."""
-    for missing in ("uds_handle_pidfd_info", "uds_handle_pidfd_pid"):
-        if support.supported("pidfd_info") or missing == "uds_handle_pidfd_pid":
-            monkeypatch.setattr(probes, "lib", Lib(**{missing: -errno.ENOTTY}))
-            assert probe("pidfd") == ""
-
-
-@support.needs("pass_pidfd")
-@pytest.mark.parametrize("code", [errno.EINVAL, errno.EMFILE])
-def test_message_without_its_pidfd(code, monkeypatch):
-    """The kernel may say with the message why it carries no pidfd; where none is free, nothing has been found out."""
-    item = (lib.SOL_SOCKET, lib.SCM_PIDFD, (-code).to_bytes(4, sys.byteorder, signed=True))
-    monkeypatch.setattr(probes._Pair, "receive", lambda pair: [(lib.SOL_SOCKET, lib.SCM_RIGHTS, b""), item])
-    if code == errno.EMFILE:
-        with support.raises_errno(code):
-            probe("pass_pidfd")
-    else:
-        assert probe("pass_pidfd") == "kernel"
-
-
-@support.needs("bound_file")
-def test_bound_file_needs_a_privilege(monkeypatch):
-    """Without the privilege the reason is neither the build nor the kernel."""
-    monkeypatch.setattr(probes, "lib", Lib(uds_handle_bound_file=-errno.EPERM))
-    assert probe("bound_file") == "not permitted"
-
-
-@support.needs("bound_file")
-def test_bound_file_without_a_socket(monkeypatch):
-    """A socket that cannot be made has no file."""
-    monkeypatch.setattr(calls, "open_socket", lambda handle, kind, nonblocking: -errno.ENOBUFS)
-    assert probe("bound_file") == "kernel"
-
-
-@support.needs("bound_file")
-def test_bound_file_where_none_can_be_made(monkeypatch, short_dir):
-    """Without a folder for a file, or with too long a name, the answer for a socket without a file counts."""
-    folder = os.path.join(short_dir, "long" * 30)
-    monkeypatch.setattr(tempfile, "tempdir", folder)
-    assert probe("bound_file") == ""
-    os.mkdir(folder)
-    assert probe("bound_file") == ""
-    monkeypatch.setattr(probes, "lib", Lib(uds_handle_bound_file=-errno.ENOTTY))
-    assert probe("bound_file") == "kernel"
-    assert os.listdir(folder) == []
-
-
 @support.needs("timestamps")
 @pytest.mark.parametrize("offset", [-61, 61])
 def test_timestamps_are_compared(offset, monkeypatch):
@@ -253,16 +145,16 @@ def test_timestamps_are_compared(offset, monkeypatch):
 def test_malformed_timestamps_are_none(monkeypatch):
     """A message of the right type with other bytes shows nothing."""
     kinds = [(lib.SOL_SOCKET, kind, b"\0") for kind in calls.NANOSECOND_STAMPS]
-    monkeypatch.setattr(probes._Pair, "receive", lambda pair: kinds)
+    monkeypatch.setattr(probing.Pair, "receive", lambda pair: kinds)
     assert probe("timestamps") == "kernel"
 
 
 @support.needs("timestamps")
 def test_both_units_are_tried(monkeypatch):
     """A kernel with one of the two options is not enough."""
-    real = probes._Pair.set
+    real = probing.Pair.set
     monkeypatch.setattr(
-        probes._Pair, "set", lambda pair, name, value: name in calls.NANOSECOND_STAMPS and real(pair, name, value)
+        probing.Pair, "set", lambda pair, name, value: name in calls.NANOSECOND_STAMPS and real(pair, name, value)
     )
     assert probe("timestamps") == "kernel"
 
@@ -272,7 +164,7 @@ def test_both_units_are_tried(monkeypatch):
 def test_unread_bytes_are_compared(unread, monkeypatch):
     """A number that is not what is left is no number of unread bytes."""
     found = [(lib.SOL_SOCKET, lib.SCM_INQ, struct.pack("=i", unread))]
-    monkeypatch.setattr(probes._Pair, "receive", lambda pair: found)
+    monkeypatch.setattr(probing.Pair, "receive", lambda pair: found)
     assert probe("inq") == "kernel"
 
 
@@ -289,8 +181,8 @@ def test_unread_bytes_are_compared(unread, monkeypatch):
 def test_old_kernel_and_no_module_are_told_apart(known, label, peer, reason, monkeypatch):
     """Of a label that does not come, the option and the peer's own label tell why."""
     found = [(lib.SOL_SOCKET, lib.SCM_SECURITY, data) for data in label]
-    monkeypatch.setattr(probes._Pair, "set", lambda pair, name, value: known)
-    monkeypatch.setattr(probes._Pair, "receive", lambda pair: found)
+    monkeypatch.setattr(probing.Pair, "set", lambda pair, name, value: known)
+    monkeypatch.setattr(probing.Pair, "receive", lambda pair: found)
     monkeypatch.setattr(calls, "peer_security", lambda handle: peer)
     assert probe("pass_security") == reason
 
@@ -391,7 +283,7 @@ def test_abstract_addresses_of_another_kind(answer, monkeypatch):
 @pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
 def test_nothing_received_is_nothing(kind):
     """Receiving where nothing was sent finds no control messages."""
-    pair = probes._Pair()
+    pair = probing.Pair()
     assert calls.open_pair(pair.one, pair.two, getattr(lib, kind), 1) == 0
     assert pair.receive() == []
     pair.close()

@@ -1,0 +1,141 @@
+"""Probes of what tells processes, files and sockets apart: pidfds, the file of a bound socket, and the list of sockets.
+
+Rule: the answer is compared with what this process knows of itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+from . import calls, sockdiag
+from ._lib import ffi, lib
+from .probing import NOT_PERMITTED, Pair, probe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._lib import CData
+
+
+def _made(result: int) -> bool:
+    """Whether a call has made a descriptor; raises when this process may open no more."""
+    if result in (-errno.EMFILE, -errno.ENFILE):
+        calls.check(result)
+    return result >= 0
+
+
+def _is_mine(handle: CData) -> bool:
+    """Whether this is a pidfd of this process."""
+    info = ffi.new("struct uds_pidfd_info *")
+    if lib.uds_pidfd_check(calls.fileno(handle)) < 0:
+        return False
+    pid = info.pid if lib.uds_handle_pidfd_info(handle, info) == 0 else lib.uds_handle_pidfd_pid(handle)
+    return bool(pid == os.getpid())
+
+
+@probe(lib.SOCK_STREAM)
+def pidfd(pair: Pair) -> object:
+    """This process can be found alive through a pidfd, and could be sent a signal."""
+    pair.close()
+    if not _made(lib.uds_handle_pidfd_open(pair.one, os.getpid())):
+        return False
+    return (
+        _is_mine(pair.one)
+        and calls.wait(pair.one, calls.POLLIN, 0) == 0
+        and not lib.uds_handle_pidfd_signal(pair.one, 0)
+    )
+
+
+@probe(lib.SOCK_STREAM)
+def pidfd_info(pair: Pair) -> object:
+    """The kernel tells this process's pid and user id by its pidfd."""
+    pair.close()
+    info = ffi.new("struct uds_pidfd_info *")
+    if not _made(lib.uds_handle_pidfd_open(pair.one, os.getpid())):
+        return False
+    told = lib.uds_handle_pidfd_info(pair.one, info) == 0
+    return told and (info.pid, info.ruid) == (os.getpid(), os.getuid())
+
+
+@probe(lib.SOCK_STREAM)
+def pidfd_identity(pair: Pair) -> object:
+    """Two pidfds of this process are the same file."""
+    pair.close()
+    for handle in (pair.one, pair.two):
+        if not _made(lib.uds_handle_pidfd_open(handle, os.getpid())):
+            return False
+    return lib.uds_handle_pidfd_same(pair.one, pair.two) == 1
+
+
+@probe(lib.SOCK_STREAM)
+def peer_pidfd(pair: Pair) -> object:
+    """The peer of a pair is this process, also after it was closed."""
+    calls.close(pair.two)
+    return _made(lib.uds_handle_peer_pidfd(pair.one, pair.two)) and _is_mine(pair.two)
+
+
+@probe(lib.SOCK_DGRAM)
+def pass_pidfd(pair: Pair) -> object:
+    """A message carries a pidfd of this process."""
+    if not pair.set(lib.SO_PASSPIDFD, 1):
+        return False
+    pair.send(b"x")
+    for level, kind, data in pair.receive():
+        if (level, kind) == (lib.SOL_SOCKET, lib.SCM_PIDFD):
+            # A negative number tells why there is none.
+            return _made(int.from_bytes(data, sys.byteorder, signed=True)) and _is_mine(pair.pidfd)
+    return False
+
+
+@probe(lib.SOCK_DGRAM)
+def bound_file(pair: Pair) -> object:
+    """The file of a bound socket is the one at its path; where no file can be made, a socket without one has none."""
+    pair.close()
+    if not _made(calls.open_socket(pair.one, calls.SOCK_DGRAM, 1)):
+        return False
+    wanted = _bind_somewhere(pair.one)
+    # It is found also after it was removed.
+    result = lib.uds_handle_bound_file(pair.one, pair.two)
+    if result == -errno.EPERM:
+        return NOT_PERMITTED
+    if wanted is None:
+        return result == -errno.ENOENT
+    return _made(result) and os.fstat(calls.fileno(pair.two)).st_ino == wanted
+
+
+def _bind_somewhere(handle: CData) -> int | None:
+    """Bind a socket to a file that is removed at once: its inode, or None where none can be made."""
+    import tempfile
+
+    try:
+        folder = tempfile.mkdtemp(prefix="u")
+    except OSError:
+        return None
+    path = os.fsencode(os.path.join(folder, "s"))
+    try:
+        name = ffi.new("struct sockaddr_un *")
+        length = lib.uds_sockaddr_fill(name, path, len(path), 1)
+        if not length or lib.uds_handle_bind(handle, name, length) < 0:
+            return None
+        return os.stat(path).st_ino
+    finally:
+        if os.path.lexists(path):
+            os.unlink(path)
+        os.rmdir(folder)
+
+
+@probe(lib.SOCK_STREAM)
+def diagnostics(pair: Pair) -> object:
+    """The kernel knows both, each as the other's peer."""
+    inodes = [sockdiag.inode_of_handle(handle) for handle in (pair.one, pair.two)]
+    conversation = sockdiag.Conversation()
+    try:
+        opened = conversation.open()
+        if opened in (-errno.EMFILE, -errno.ENFILE):
+            calls.check(opened)
+        answers = [conversation.ask(inode) for inode in inodes] if opened == 0 else []
+    finally:
+        conversation.close()
+    peers = [answer[0].peer for answer in answers if isinstance(answer, list) and answer]
+    return peers == inodes[::-1]
