@@ -102,6 +102,23 @@ def test_wait_on_a_closed_socket():
     assert waiting.finish(one._handle, EAGAIN, Attempts(), calls.POLLIN, None) == -errno.EBADF
 
 
+def test_kernel_waits_no_longer_than_the_time():
+    """The kernel's timeout is what is left, at least a microsecond; nothing is set without a deadline or any time."""
+    one, two = UnixStream.pair()
+    with two:
+        with one:
+            name = calls.SO_RCVTIMEO
+            assert waiting.limit_in_kernel(one._handle, name, None) == 0
+            assert one.options.receive_timeout is None
+            assert waiting.limit_in_kernel(one._handle, name, waiting.now()) == -errno.ETIMEDOUT
+            assert one.options.receive_timeout is None
+            assert waiting.limit_in_kernel(one._handle, name, waiting.now() + 5) == 0
+            assert 4 < one.options.receive_timeout <= 5.1
+            assert waiting.limit_in_kernel(one._handle, name, waiting.now(), 0.0) == 0
+            assert 0 < one.options.receive_timeout < 0.1
+        assert waiting.limit_in_kernel(one._handle, name, waiting.now() + 5) == -errno.EBADF
+
+
 class Attempts:
     """A call that returns one prepared result after the other."""
 

@@ -16,7 +16,7 @@ from .errors import error
 from .identity import HasPeer
 from .options import apply_options, check_options
 from .receiver import Receiver, adapt, give_small, preset, return_receiver, take_small
-from .waiting import LONGEST_WAIT, check_timeout, deadline_of, finish, now, try_once
+from .waiting import check_timeout, deadline_of, finish, limit_in_kernel, now, try_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -153,14 +153,9 @@ class Connected(Socket, HasPeer):
             before = calls.get_timeout(handle, calls.SO_SNDTIMEO)
 
         def attempt(left: float | None = None) -> int:
-            if deadline is not None:
-                if left is None:
-                    left = deadline - now()
-                    if left <= 0:
-                        return -errno.ETIMEDOUT
-                failed = calls.set_timeout(handle, calls.SO_SNDTIMEO, max(1, int(min(left, LONGEST_WAIT) * 1e6)))
-                if failed:
-                    return failed
+            failed = limit_in_kernel(handle, calls.SO_SNDTIMEO, deadline, left)
+            if failed:
+                return failed
             result = naming.connect(handle, target)
             if result == -errno.EAGAIN and not nonblocking and deadline is not None and now() < deadline:
                 # The kernel's timeout is a day at most; then it is begun anew.

@@ -18,7 +18,7 @@ from .base import Socket, constructor
 from .calls import POLLIN, SOMAXCONN, check
 from .errors import error
 from .naming import give_name, take_name
-from .waiting import LONGEST_WAIT, check_timeout, deadline_of, finish, is_over, now, try_once
+from .waiting import check_timeout, deadline_of, finish, is_over, limit_in_kernel, now, try_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -197,15 +197,8 @@ class Listener(_Base["Connection"]):
         deadline = deadline_of(limit)
 
         def attempt(left: float | None = None) -> int:
-            if deadline is not None:
-                if left is None:
-                    left = deadline - now()
-                    if left <= 0:
-                        return -errno.ETIMEDOUT
-                failed = calls.set_timeout(handle, calls.SO_RCVTIMEO, max(1, int(min(left, LONGEST_WAIT) * 1e6)))
-                if failed:
-                    return failed
-            return seen(calls.accept(handle, conn._handle, name, nonblocking))
+            failed = limit_in_kernel(handle, calls.SO_RCVTIMEO, deadline, left)
+            return failed or seen(calls.accept(handle, conn._handle, name, nonblocking))
 
         def seen(result: int) -> int:
             if result == -errno.EAGAIN and self._is_timed(deadline) and self._kernel_blocks():

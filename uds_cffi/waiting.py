@@ -28,7 +28,7 @@ _ETIMEDOUT = -errno.ETIMEDOUT
 _FIRST_PAUSE = 0.001
 _LAST_PAUSE = 0.020
 # A day is short enough for every C type that a limit passes through; the loop goes on afterwards.
-LONGEST_WAIT = 86400.0
+_LONGEST_WAIT = 86400.0
 # Thirty thousand years.
 _LONGEST_TIMEOUT = 1e12
 # A writer that somebody shuts down is woken by poll(2) only to sleep again: no event stands for it.
@@ -57,11 +57,33 @@ def deadline_of(timeout: float | None) -> float | None:
 def remaining(deadline: float | None) -> float:
     """Return the seconds that are left, or raise TimeoutError; without a deadline a day."""
     if deadline is None:
-        return LONGEST_WAIT
+        return _LONGEST_WAIT
     left = deadline - now()
     if left <= 0:
         raise error(errno.ETIMEDOUT)
-    return min(left, LONGEST_WAIT)
+    return min(left, _LONGEST_WAIT)
+
+
+def limit_in_kernel(handle: CData, name: int, deadline: float | None, left: float | None = None) -> int:
+    """Let a call that waits in the kernel end with the time (SO_RCVTIMEO, SO_SNDTIMEO).
+
+    Args:
+        handle: the socket.
+        name: which timeout.
+        deadline: when the time is over, or None: then nothing is set.
+        left: how many seconds the call has whatever the clock says; None for what is left until the deadline.
+
+    Returns:
+        0, or -errno: -ETIMEDOUT when nothing is left.
+    """
+    if deadline is None:
+        return 0
+    if left is None:
+        left = deadline - now()
+        if left <= 0:
+            return _ETIMEDOUT
+    # At least a microsecond: none at all would be no timeout.
+    return int(calls.set_timeout(handle, name, max(1, int(min(left, _LONGEST_WAIT) * 1e6))))
 
 
 def is_over(deadline: float | None) -> bool:
@@ -119,7 +141,7 @@ def finish(
                     return _ETIMEDOUT
                 pause = min(max(2 * pause, _FIRST_PAUSE), _LAST_PAUSE)
                 time.sleep(pause if deadline is None else max(0.0, min(pause, deadline - now())))
-            seen = wait(handle, events, deadline, _LONGEST_WRITE_WAIT if events & calls.POLLOUT else LONGEST_WAIT)
+            seen = wait(handle, events, deadline, _LONGEST_WRITE_WAIT if events & calls.POLLOUT else _LONGEST_WAIT)
             if seen < 0:
                 return seen
         elif result != _EINTR:
@@ -128,10 +150,10 @@ def finish(
     return result
 
 
-def wait(handle: CData, events: int, deadline: float | None, longest: float = LONGEST_WAIT) -> int:
+def wait(handle: CData, events: int, deadline: float | None, longest: float = _LONGEST_WAIT) -> int:
     """Wait until one of the events is there: what is, 0 after the longest wait, or -errno; -ETIMEDOUT: no time left."""
     while True:
-        left = LONGEST_WAIT if deadline is None else min(deadline - now(), LONGEST_WAIT)
+        left = _LONGEST_WAIT if deadline is None else min(deadline - now(), _LONGEST_WAIT)
         if left <= 0:
             return _ETIMEDOUT
         seen: int = calls.wait(handle, events, int(min(left, longest) * 1e9))
