@@ -4,6 +4,7 @@
    - A batch reports what it did: how many packets, and, in a receive, the error that followed them.
    - No receive of a batch waits, and the end of a connection is never a packet.
    - Descriptors that arrive are in slots, or closed, when the call returns.
+   - A packet is received only when there is room for all that it can bring: a batch ends early instead.
    - sendmmsg(2) and recvmmsg(2) are no faster than these loops (the kernel's share per packet is what costs), and
      recvmmsg(2) fills up with empty packets at the end of a connection. */
 #ifndef UDS_BATCH_C
@@ -16,6 +17,9 @@
 
 /* --- Receive --- */
 
+/* Room for the control messages of one packet: 253 descriptors and, beside them, every other kind. */
+#define UDS_BATCH_CONTROL (CMSG_SPACE(UDS_SCM_MAX_FD * sizeof(int)) + 1024)
+
 struct uds_batch_packet {
     int truncated;       /* whether the packet was longer than the room for it */
     int fds;             /* how many descriptors the batch has, those of this packet included */
@@ -26,6 +30,8 @@ struct uds_batch_packet {
     uid_t uid;
     gid_t gid;
     size_t name;         /* where the sender's name ends; it begins where that of the packet before ends */
+    size_t control;      /* where its control messages end, in the same way */
+    int pidfds;          /* how many senders' pidfds the batch has, that of this packet included */
 };
 
 struct uds_batch {
@@ -45,6 +51,10 @@ struct uds_batch {
     int most;            /* how many of them are kept per packet; the batch ends before a packet for which there might
                             not be that many slots */
     unsigned char *names; /* room for count names, or NULL */
+    unsigned char *control; /* where copies of control messages go, those of passed descriptors left out, or NULL */
+    size_t control_room; /* how many bytes; the batch ends before a packet for which fewer than UDS_BATCH_CONTROL are
+                            left */
+    struct uds_fds *pidfds; /* where senders' pidfds go, or NULL: closed; the batch ends when no slot is left */
     int ended;           /* results: whether the end was found behind the packets */
     int error;           /* the error behind the packets, when there is one and at least one packet came before it */
     int plain;           /* whether there is nothing to tell but the bytes */
@@ -126,16 +136,18 @@ UDS_FUNCTION void uds_batch_read_credentials(const void *control, size_t length,
 #endif
 }
 
-/* Receives one packet with all that it carries.  Returns its length, and sets brought when something else came. */
+/* Receives one packet with all that it carries; the names and control messages before it end at those places.  Returns
+   its length, and sets brought when something else came. */
 UDS_FUNCTION ssize_t uds_batch_receive_whole(struct uds_handle *handle, struct uds_batch *batch, void *data,
-                                             struct uds_batch_packet *packet, size_t names, int *brought)
+                                             struct uds_batch_packet *packet, size_t names, size_t copied,
+                                             int *brought)
 {
-    /* Room for 253 descriptors and, beside them, for every other kind. */
     union {
         struct cmsghdr aligned;
-        char bytes[CMSG_SPACE(UDS_SCM_MAX_FD * sizeof(int)) + 1024];
+        char bytes[UDS_BATCH_CONTROL];
     } control;
     struct uds_receiver receiver;
+    struct uds_handle pidfd;
     struct uds_name name;
     ssize_t length;
     int held = batch->fds == NULL ? 0 : batch->fds->count;
@@ -150,6 +162,10 @@ UDS_FUNCTION ssize_t uds_batch_receive_whole(struct uds_handle *handle, struct u
     receiver.fds = batch->fds;
     receiver.most = held + batch->most;
     receiver.name = batch->names == NULL ? NULL : &name;
+    if (batch->pidfds != NULL) {
+        memset(&pidfd, 0, sizeof pidfd);
+        receiver.pidfd = &pidfd;
+    }
     length = uds_receive_message(&receiver);
     if (length < 0)
         return length;
@@ -158,6 +174,15 @@ UDS_FUNCTION ssize_t uds_batch_receive_whole(struct uds_handle *handle, struct u
     packet->fds = batch->fds == NULL ? 0 : batch->fds->count;
     if (batch->credentials)
         uds_batch_read_credentials(control.bytes, receiver.control_length, packet);
+    packet->control = copied;
+    if (batch->control != NULL)
+        packet->control += uds_control_copy(control.bytes, receiver.control_length, batch->control + copied);
+    if (batch->pidfds != NULL) {
+        int fd = uds_handle_detach(&pidfd);
+        if (fd >= 0)
+            uds_keep(batch->pidfds, UDS_SCM_MAX_FD, fd);
+        packet->pidfds = batch->pidfds->count;
+    }
     *brought = receiver.control_length > 0 || packet->cut;
     packet->name = names;
     if (batch->names != NULL) {
@@ -171,7 +196,7 @@ UDS_FUNCTION ssize_t uds_batch_receive_whole(struct uds_handle *handle, struct u
 /* Receives what is there.  Returns how many packets came; 0 at the end of the connection; -errno when none came. */
 UDS_FUNCTION int uds_handle_receive_batch(struct uds_handle *handle, struct uds_batch *batch)
 {
-    size_t names = 0;
+    size_t names = 0, copied = 0;
     ssize_t queued = 0;
     int taken = 0, looked = 0;
     int fd = uds_handle_enter(handle);
@@ -189,12 +214,16 @@ UDS_FUNCTION int uds_handle_receive_batch(struct uds_handle *handle, struct uds_
 
         if (taken > 0 && batch->fds != NULL && batch->fds->count > UDS_SCM_MAX_FD - batch->most)
             break;
+        if (batch->control != NULL && batch->control_room - copied < UDS_BATCH_CONTROL)
+            break;
+        if (batch->pidfds != NULL && batch->pidfds->count == UDS_SCM_MAX_FD)
+            break;
         if (batch->connection)
             length = uds_batch_expect(fd, &queued, &looked);
         if (length > 0) {
             char *place = (char *)batch->data + batch->used;
             memset(packet, 0, sizeof *packet);
-            length = batch->whole ? uds_batch_receive_whole(handle, batch, place, packet, names, &brought)
+            length = batch->whole ? uds_batch_receive_whole(handle, batch, place, packet, names, copied, &brought)
                                   : uds_recv_packet(fd, place, batch->size, batch->flags | MSG_DONTWAIT);
             if (length == 0 && batch->connection && !brought && !uds_batch_was_packet(fd, looked)) {
                 batch->ended = 1;
@@ -219,6 +248,7 @@ UDS_FUNCTION int uds_handle_receive_batch(struct uds_handle *handle, struct uds_
         batch->starts[taken] = (unsigned int)batch->used;
         batch->used += (size_t)length;
         names = packet->name;
+        copied = packet->control;
         if (taken == 0)
             batch->each = (int)length;
         else if (length != batch->each)

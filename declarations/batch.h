@@ -11,11 +11,14 @@ struct uds_batch_packet {
     uid_t uid;
     gid_t gid;
     size_t name;
+    size_t control;
+    int pidfds;
     ...;
 };
 
 #define UDS_BATCH_TAKEN ...
 #define UDS_BATCH_EACH ...
+#define UDS_BATCH_CONTROL ...
 
 struct uds_batch {
     struct uds_handle *handle;
@@ -33,6 +36,9 @@ struct uds_batch {
     struct uds_fds *fds;
     int most;
     unsigned char *names;
+    unsigned char *control;
+    size_t control_room;
+    struct uds_fds *pidfds;
     int ended;
     int error;
     int plain;

@@ -118,4 +118,22 @@ UDS_FUNCTION int uds_control_claim(void *control, size_t length, struct uds_fds 
     return uds_control_claim_all(control, length, fds, most, NULL);
 }
 
+/* Copies the items that are not of passed descriptors, as they stand, into memory that is no smaller, and returns how
+   many bytes those are.  Only the last one can be cut, so the copy reads as the original does. */
+UDS_FUNCTION size_t uds_control_copy(const void *control, size_t length, void *into)
+{
+    struct uds_control_item item;
+    size_t begin = 0, used = 0;
+
+    item.next = 0;
+    while (uds_control_next(control, length, &item)) {
+        if (item.level != SOL_SOCKET || item.type != SCM_RIGHTS) {
+            memcpy((char *)into + used, (const char *)control + begin, item.next - begin);
+            used += item.next - begin;
+        }
+        begin = item.next;
+    }
+    return used;
+}
+
 #endif

@@ -32,7 +32,7 @@ from uds_cffi import (
 
 def plain(data: bytes, *, truncated: bool = False) -> tuple[bytes, bool, bytes, int, None, None]:
     """Return what shows of a packet without anything beside its bytes."""
-    return (data, truncated, b"", 0, None, None)
+    return (data, truncated, b"", 0, None, None, ())
 
 
 def shown(batch: Any) -> list[Any]:
@@ -223,7 +223,7 @@ def test_batch_is_a_sequence(packet_pair: tuple[Any, Any]) -> None:
     assert len(batch) == 3
     assert bool(batch)
     assert type(batch[0]) is BatchPacket
-    assert batch[0]._fields == ("data", "truncated", "fds", "lost", "credentials", "addr")
+    assert batch[0]._fields == ("data", "truncated", "fds", "lost", "credentials", "addr", "messages")
     assert [batch[place].data for place in (0, 2, -1, -3)] == [b"a", b"c", b"c", b"a"]
     assert [packet.data for packet in batch[1:]] == [b"b", b"c"]
     assert [packet.data for packet in reversed(batch)] == [b"c", b"b", b"a"]

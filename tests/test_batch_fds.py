@@ -66,7 +66,7 @@ def test_memory_has_no_other_owner_than_c_knows(packet_pair: tuple[Any, Any], nu
     one, two = packet_pair
     for step in itertools.count(1):
         incoming = batchmemory.IncomingBatch()
-        preset = (1, 8, MSG_DONTWAIT, False, 1, False, False)
+        preset = (1, 8, MSG_DONTWAIT, False, 1, False, False, False)
         incoming.prepare(two._handle, preset)
         interrupted = is_interrupted(incoming._own, step)
         incoming.prepare(two._handle, preset)

@@ -76,6 +76,16 @@ def test_items_are_slices_of_the_buffer(data: bytes) -> None:
 
 
 @quick
+@given(BUFFERS | st.integers(1, 40).map(lambda size: header_bytes(size, *RIGHTS) + bytes(40) + header_bytes(99, 1, 1)))
+def test_copy_leaves_out_descriptors(data: bytes) -> None:
+    """A copy reads as what it was made of, without the items of passed descriptors, and is no longer."""
+    into = exact(bytes(len(data)))
+    used = lib.uds_control_copy(exact(data), len(data), into)
+    assert used <= len(data)
+    assert items(into, used) == [item for item in items(exact(data), len(data)) if item[:2] != RIGHTS]
+
+
+@quick
 @given(BUFFERS, st.integers(-(2**63), 2**63 - 1))
 def test_walk_from_anywhere_ends(data: bytes, begin: int) -> None:
     """A beginning outside of the buffer is its end."""

@@ -123,6 +123,59 @@ def test_receive_stops_at_its_limits(ends):
     assert nothing.receive(two) == -errno.EAGAIN
 
 
+@support.needs("credentials")
+def test_control_messages_are_copied(ends):
+    """Copies lie one behind the other, and a batch ends before a packet for whose messages there might be no room."""
+    one, two = ends
+    value = ffi.new("int *", 1)
+    assert lib.uds_handle_setsockopt(two, lib.SOL_SOCKET, lib.SO_PASSCRED, value, ffi.sizeof("int")) == 0
+    send(one, [b"x"] * 5)
+    memory = Memory(9, 4)
+    each = lib.CMSG_SPACE(ffi.sizeof("struct ucred"))
+    room = lib.UDS_BATCH_CONTROL + each
+    control = ffi.new("unsigned char[]", room)
+    memory.c.whole = 1
+    memory.c.control, memory.c.control_room = control, room
+    for count, ended in (2, 0), (2, 0), (1, -errno.EAGAIN):
+        assert memory.receive(two) == count
+        assert [memory.packets[place].control for place in range(count)] == [each, 2 * each][:count]
+        item = ffi.new("struct uds_control_item *")
+        for place in range(count):
+            assert lib.uds_control_next(control + place * each, each, item) == 1
+            assert (item.level, item.type, item.size) == (lib.SOL_SOCKET, lib.SCM_CREDENTIALS, 12)
+            item.next = 0
+        assert memory.c.error == 0
+        if ended:
+            assert memory.receive(two) == ended
+    send(one, [b"x"])
+    memory.c.control_room -= each + 1
+    assert memory.receive(two) == 0
+
+
+@support.needs("pass_pidfd")
+def test_slots_of_pidfds(ends):
+    """Pidfds go into their own slots, counted up to each packet, and a batch ends when none is left."""
+    one, two = ends
+    value = ffi.new("int *", 1)
+    assert lib.uds_handle_setsockopt(two, lib.SOL_SOCKET, lib.SO_PASSPIDFD, value, ffi.sizeof("int")) == 0
+    memory = Memory(3, 4)
+    memory.c.whole = 1
+    pidfds = ffi.new("struct uds_fds *")
+    memory.c.pidfds = pidfds
+    send(one, [b"x"] * 3)
+    assert memory.receive(two) == 3
+    assert [memory.packets[place].pidfds for place in range(3)] == [1, 2, 3]
+    numbers = [lib.uds_fds_number(pidfds, 0, place) for place in range(3)]
+    assert [lib.uds_pidfd_check(number) for number in numbers] == [0] * 3
+    send(one, [b"x"] * 3)
+    pidfds.count = lib.UDS_SCM_MAX_FD - 2
+    assert memory.receive(two) == 2
+    assert memory.receive(two) == 0
+    assert lib.uds_fds_close(pidfds, 0) == 5
+    assert memory.receive(two) == 1
+    assert lib.uds_fds_close(pidfds, 1) == 1
+
+
 def test_empty_handles_are_refused(ends):
     """A handle that is empty or closed is -EBADF in each function, and nothing is sent."""
     one, two = ends

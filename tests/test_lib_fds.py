@@ -226,6 +226,28 @@ def test_empty_control_buffer():
     assert lib.uds_control_claim(ffi.NULL, 0, ffi.NULL, 0) == 0
 
 
+def test_copy_of_a_control_buffer_that_was_cut():
+    """Items are copied as they are, also a cut one at the end, and those of passed descriptors are not."""
+    control, length = ffi.new("char[]", 256), 0
+    for kind, data in (
+        (lib.SCM_RIGHTS, b"\xff" * 12),
+        (77, b"first"),
+        (lib.SCM_RIGHTS, b"\xff" * 4),
+        (78, b""),
+        (79, b"last one"),
+    ):
+        length = lib.uds_control_add(control, 256, length, lib.SOL_SOCKET, kind, data, len(data))
+    into = ffi.new("char[]", 256)
+    for cut in range(length + 1):
+        used = lib.uds_control_copy(control, cut, into)
+        assert items(into, used) == [item for item in items(control, cut) if item[1] != lib.SCM_RIGHTS]
+    assert items(into, used) == [
+        (lib.SOL_SOCKET, 77, b"first"),
+        (lib.SOL_SOCKET, 78, b""),
+        (lib.SOL_SOCKET, 79, b"last one"),
+    ]
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(

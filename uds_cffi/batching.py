@@ -12,7 +12,7 @@ import errno
 
 from . import calls
 from .address import UnixSocketAddr
-from .batch import PacketBatch
+from .batch import PacketBatch, decode_packets
 from .batchmemory import (
     EACH,
     MAX_COUNT,
@@ -166,6 +166,7 @@ class Batching(Connected):
         max_fds: int = 0,
         credentials: bool = False,
         addresses: bool = False,
+        messages: bool = False,
     ) -> PacketBatch:
         """Receive several packets in one call (recv(2) for each, recvmsg(2) when more than bytes is asked for).
 
@@ -180,12 +181,17 @@ class Batching(Connected):
             credentials: whether the senders' credentials are wanted (bool); they come when
                 ``options.pass_credentials`` is on.
             addresses: whether the senders' addresses are wanted (bool).
+            messages: whether the other control messages are wanted, as ``recv_ancillary`` gives them (bool):
+                ScmTimestamp, ScmCredentials, ScmPidfd and ScmSecurity where their options are on, what registered
+                decoders make of others, and UnknownControlMessage.  They are decoded by this call; descriptors that
+                were passed are not among them.
 
         Returns:
             A PacketBatch: at least one packet, or none exactly at the end of the connection.  There may be fewer than
-            ``count`` although more are queued: a batch holds ``size`` or 256 KiB, whichever is more, and 253
-            descriptors, and ends before a packet for which there might not be room.  Without ``max_fds``,
-            ``credentials`` and ``addresses`` ancillary data is discarded, descriptors included, as recv(2) does.
+            ``count`` although more are queued: a batch holds ``size`` or 256 KiB, whichever is more, 253 descriptors,
+            253 pidfds and 256 KiB of control messages, and ends before a packet for which there might not be room.
+            Without ``max_fds``, ``credentials``, ``addresses`` and ``messages`` ancillary data is discarded,
+            descriptors included, as recv(2) does.
 
         Raises:
             TypeError, ValueError: bad arguments; the kernel was not asked.  A peek sees only the first packet, so
@@ -199,9 +205,10 @@ class Batching(Connected):
         if (
             (incoming.count is not count or incoming.size is not size or incoming.handle is not handle)
             or (flags != 0 or max_fds != 0)
-            or (credentials or addresses)
+            or (credentials or addresses or messages)
         ):
-            flags = self._prepare_batch(incoming, count, size, flags, max_fds, bool(credentials), bool(addresses))
+            wanted = bool(credentials), bool(addresses), bool(messages)
+            flags = self._prepare_batch(incoming, count, size, flags, max_fds, *wanted)
         result = receive_batch(incoming.c)
         split = splitters.get(result)
         if incoming.count is None:
@@ -220,7 +227,15 @@ class Batching(Connected):
         return batch
 
     def _prepare_batch(
-        self, incoming: IncomingBatch, count: int, size: int, flags: int, max_fds: int, credentials: bool, names: bool
+        self,
+        incoming: IncomingBatch,
+        count: int,
+        size: int,
+        flags: int,
+        max_fds: int,
+        credentials: bool,
+        addresses: bool,
+        messages: bool,
     ) -> int:
         """Check how a batch is wanted, and let it be received in this way; returns the flags."""
         try:
@@ -237,7 +252,8 @@ class Batching(Connected):
         except BaseException:
             return_batch(incoming)
             raise
-        incoming.prepare(self._handle, (count, size, flags, self._connection_ends, max_fds, credentials, names))
+        wanted = (max_fds, credentials, addresses, messages)
+        incoming.prepare(self._handle, (count, size, flags, self._connection_ends, *wanted))
         return flags
 
     def _unpack_batch(self, incoming: IncomingBatch, result: int, flags: int) -> PacketBatch:
@@ -250,6 +266,12 @@ class Batching(Connected):
         if taken and c.plain:
             batch = PacketBatch(data, False, None)
         else:
+            try:
+                messages = decode_packets(incoming, taken)
+            except BaseException:
+                # A signal handler raised, or what a user's decoder does not catch: nobody will ask for the packets.
+                incoming.release()
+                raise
             batch = PacketBatch(
                 data,
                 taken == 0 or c.ended != 0,
@@ -257,6 +279,7 @@ class Batching(Connected):
                 incoming.records(taken),
                 incoming.names(taken),
                 incoming.take_fds(),
+                messages,
             )
         return_batch(incoming)
         return batch

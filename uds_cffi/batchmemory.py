@@ -4,7 +4,7 @@ Rules:
 - A receive of a batch allocates no C memory: it uses memory that is popped from a pool for exclusive use.  The pool
   holds at most 1 MiB, the child of a fork begins without it, and what an exception passed through is dropped.
 - Received packets lie one behind the other, so a batch has room for at least one packet of the size asked for, and for
-  all of them when that is at most 256 KiB.
+  all of them when that is at most 256 KiB.  The same holds for copies of their control messages.
 - A packet to send is copied before the first one goes: nobody can change it meanwhile.
 """
 
@@ -42,6 +42,9 @@ _LENGTHS = ffi.typeof("unsigned int[]")
 _PACKETS = ffi.typeof("struct uds_batch_packet[]")
 _PACKET_SIZE = ffi.sizeof("struct uds_batch_packet")
 _NAME_SIZE = ffi.sizeof("struct uds_name")
+# What one packet can bring.
+_CONTROL_SIZE: int = lib.UDS_BATCH_CONTROL
+_CONTROL_ROOM = 256 * 1024
 
 receive_batch = lib.uds_batch_receive
 send_batch = lib.uds_handle_send_batch
@@ -63,6 +66,7 @@ class IncomingBatch:
     __slots__ = (
         *("c", "kept", "view", "handle", "count", "size", "_preset", "_fds", "_room", "_count"),
         *("_memory", "_lengths", "_places", "_packets", "_names"),
+        *("_control", "_control_room", "pidfds"),
     )
 
     # How many bytes it keeps.
@@ -81,22 +85,25 @@ class IncomingBatch:
     _places: Places
     _packets: CData
     _names: CData | None
+    _control: CData | None
+    # Owns the senders' pidfds.
+    pidfds: OwnedFds | None
 
     def __init__(self) -> None:
         self.c = ffi.new(_BATCH)
         self.handle = self.count = None
         self.size = 0
         self._preset = ()
-        self._fds = None
+        self._fds = self.pidfds = None
         # How much there is of each kind of memory.
-        self.kept = self._room = self._count = 0
-        self._memory = self.view = self._lengths = self._packets = self._names = None
+        self.kept = self._room = self._count = self._control_room = 0
+        self._memory = self.view = self._lengths = self._packets = self._names = self._control = None
 
-    def prepare(self, handle: CData, preset: tuple[int, int, int, bool, int, bool, bool]) -> None:
+    def prepare(self, handle: CData, preset: tuple[int, int, int, bool, int, bool, bool, bool]) -> None:
         """Receive from this socket in this way the next time.
 
         ``preset`` is how many packets, of what size, with which flags; whether it is a connection; and what is wanted
-        beside bytes: how many descriptors, whether credentials, whether addresses.
+        beside bytes: how many descriptors, whether credentials, whether addresses, whether other messages.
         """
         # Until all is set it is preset for nothing.
         self.count = None
@@ -106,23 +113,35 @@ class IncomingBatch:
             self._preset = preset
         self.c.handle = self.handle = handle
         count, self.size, flags = preset[:3]
-        if not flags and not self.c.whole and self._fds is None and self.kept <= POOL_SIZE:
+        unowned = self._fds is None and self.pidfds is None
+        if not flags and not self.c.whole and unowned and self.kept <= POOL_SIZE:
             self.count = count
 
     def _set(
-        self, count: int, size: int, flags: int, connection: bool, max_fds: int, credentials: bool, addresses: bool
+        self,
+        count: int,
+        size: int,
+        flags: int,
+        connection: bool,
+        max_fds: int,
+        credentials: bool,
+        addresses: bool,
+        messages: bool,
     ) -> None:
         c = self.c
         room = min(count * size, max(size, _ROOM))
-        self._reserve(room, count, addresses)
+        control_room = min(count * _CONTROL_SIZE, _CONTROL_ROOM) if messages else 0
+        self._reserve(room, count, addresses, control_room)
         c.room, c.size, c.count, c.flags = room, size, count, flags
         c.connection, c.credentials = connection, credentials
-        c.whole = bool(max_fds or credentials or addresses)
+        c.whole = bool(max_fds or credentials or addresses or messages)
         c.names = self._names if addresses else NULL
         c.most = max_fds
         if max_fds and self._fds is None:
             self._own()
         c.fds = self._fds._slots if max_fds and self._fds is not None else NULL
+        c.control, c.control_room = self._control if messages else NULL, control_room
+        self._own_pidfds(messages and bool(lib.UDS_HAS_PASSPIDFD))
 
     def _own(self) -> None:
         # Interrupted on the way it is preset for nothing, and has no owner of which C does not know.
@@ -133,7 +152,17 @@ class IncomingBatch:
         self._fds = fds
         self._preset = preset
 
-    def _reserve(self, room: int, count: int, addresses: bool) -> None:
+    def _own_pidfds(self, wanted: bool) -> None:
+        # As above.
+        self.count, preset, self._preset = None, self._preset, ()
+        self.c.pidfds, self.pidfds = NULL, None
+        if wanted:
+            fds = OwnedFds._with_slots()
+            self.c.pidfds = fds._slots
+            self.pidfds = fds
+        self._preset = preset
+
+    def _reserve(self, room: int, count: int, addresses: bool, control_room: int) -> None:
         if self._memory is None or room > self._room:
             self._room = max(64, 1 << max(room - 1, 0).bit_length()) if room <= _ROOM else room
             self._memory = ffi.new(_CHARS, self._room)
@@ -148,8 +177,12 @@ class IncomingBatch:
             self._names = None
         if addresses and self._names is None:
             self._names = ffi.new(_NAMES, self._count * _NAME_SIZE)
+        if control_room > self._control_room:
+            self._control = ffi.new(_NAMES, control_room)
+            self._control_room = control_room
         names = self._count * _NAME_SIZE if self._names is not None else 0
-        self.kept = self._room + self._count * (_PACKET_SIZE + 2 * ffi.sizeof("int")) + names
+        packets = self._count * (_PACKET_SIZE + 2 * ffi.sizeof("int"))
+        self.kept = self._room + packets + names + self._control_room
 
     def data(self, result: int) -> list[bytes]:
         """Return the bytes of the packets of the last receive."""
@@ -181,6 +214,16 @@ class IncomingBatch:
             return None
         return bytes(ffi.buffer(self._names)[: self._packets[count - 1].name])
 
+    def control(self, count: int) -> list[tuple[CData, int, int]]:
+        """Return for each packet where its control messages are, how long they are, and in which slot its pidfd is."""
+        found = []
+        begin = pidfd = 0
+        for place in range(count):
+            record = self._packets[place]
+            found.append((self.c.control + begin, record.control - begin, pidfd))
+            begin, pidfd = record.control, record.pidfds
+        return found
+
     def take_fds(self) -> OwnedFds | None:
         """Hand on the descriptors of the last receive with the object that already owns them; None for none."""
         fds = self._fds
@@ -195,6 +238,10 @@ class IncomingBatch:
         if fds is not None and fds._arrived():
             fds.close()
             self._own()
+        pidfds = self.pidfds
+        if pidfds is not None and pidfds._arrived():
+            pidfds.close()
+            self._own_pidfds(True)
 
 
 _pool: list[IncomingBatch] = []

@@ -17,7 +17,7 @@ from .values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from ._lib import CData
@@ -257,12 +257,14 @@ def decode(
             messages.append(decode_one(level, type, data))
     for place in senders:
         # Last, because a user's decoder may raise; until here the handle's owner can close it.
-        messages[place] = _decode_pidfd(messages[place], pidfd)
+        messages[place] = decode_pidfd(messages[place], move, pidfd)
     return tuple(messages)
 
 
-def _decode_pidfd(unknown: UnknownControlMessage, pidfd: CData) -> ScmPidfd | UnknownControlMessage:
-    """Take the sender's pidfd out of its handle, or read why there is none."""
+def decode_pidfd(
+    unknown: UnknownControlMessage, take: Callable[..., int], *source: Any
+) -> ScmPidfd | UnknownControlMessage:
+    """Take the sender's pidfd with ``take(*source, into)`` from where C has put it, or read why there is none."""
     from .pidfd import PidFd, pidfd_error
 
     if len(unknown.data) != _INT:
@@ -272,9 +274,16 @@ def _decode_pidfd(unknown: UnknownControlMessage, pidfd: CData) -> ScmPidfd | Un
         return ScmPidfd(None, pidfd_error(-number))
     process = PidFd._empty()
     # C has closed one that it could not keep.
-    if number < 0 or move(pidfd, process._handle) < 0:
+    if number < 0 or take(*source, process._handle) < 0:
         return unknown
     return ScmPidfd(process, None)
+
+
+def close_unread(messages: Iterable[Any]) -> None:
+    """Close the senders' pidfds among messages, but for those that somebody has read."""
+    for message in messages:
+        if isinstance(message, ScmPidfd):
+            message._close_unread()
 
 
 def decode_one(level: int, type: int, data: bytes) -> Any:
