@@ -145,15 +145,21 @@ def test_signal_handler_has_a_receiver_of_its_own(pair: tuple[Any, Any]) -> None
     one, two = pair
     received: list[bytes] = []
 
+    handled = threading.Event()
+
     def handler(*_: object) -> None:
-        one.send(b"a")
-        one.send(b"b")
-        received.append(payload(two.recv(1)))
+        if not handled.is_set():
+            handled.set()
+            one.send(b"a")
+            one.send(b"b")
+            received.append(payload(two.recv(1)))
 
     def interrupt() -> None:
-        # Before it sleeps the signal would not wake it.
         support.until(lambda: blocked.running(two))
-        signal.pthread_kill(main, signal.SIGUSR1)
+        # A signal that comes just before the thread sleeps would not wake it, so it is sent until it did.
+        while not handled.is_set():
+            signal.pthread_kill(main, signal.SIGUSR1)
+            handled.wait(0.01)
 
     main = threading.get_ident()
     before = signal.signal(signal.SIGUSR1, handler)
