@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import support
+from interrupting import INTERRUPTIONS
 
 from uds_cffi import (
     Credentials,
@@ -22,6 +23,7 @@ from uds_cffi import (
     SocketAncillary,
     UnixDatagram,
     UnknownControlMessage,
+    control,
     ffi,
     lib,
     register_decoder,
@@ -40,8 +42,6 @@ SCM_PIDFD = 4
 @pytest.fixture
 def registry() -> Iterator[None]:
     """Leave the registry as it was."""
-    from uds_cffi import control
-
     before = dict(control._decoders)
     yield
     control._decoders.clear()
@@ -311,6 +311,19 @@ def test_decoder_that_raises_loses_nothing(registry: None) -> None:
         UnknownControlMessage(LEVEL, TYPE, b"abc"),
         UnknownControlMessage(LEVEL, 1, b"d"),
     )
+
+
+@support.needs("credentials")
+@pytest.mark.parametrize("kind", INTERRUPTIONS)
+def test_own_decoder_does_not_swallow_what_a_handler_raises(kind: type[Exception], monkeypatch: Any) -> None:
+    """An Exception that comes out of one of the library's own decoders is a signal handler's, and goes through."""
+
+    def interrupted(*_: object) -> None:
+        raise kind
+
+    monkeypatch.setattr(control, "credentials_of", interrupted)
+    with pytest.raises(kind):
+        decode_one(lib.SOL_SOCKET, lib.SCM_CREDENTIALS, encode_credentials(Credentials(7, 8, 9)))
 
 
 def test_decoder_does_not_swallow_an_interrupt(registry: None) -> None:

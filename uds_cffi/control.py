@@ -64,17 +64,17 @@ class ScmCredentials(Value):
 
     @property
     def pid(self) -> int | None:
-        """The sender's process id."""
+        """The sender's process id (int), or None."""
         return self._row[0]
 
     @property
     def uid(self) -> int:
-        """Its user id."""
+        """Its user id (int)."""
         return self._row[1]
 
     @property
     def gid(self) -> int:
-        """Its group id."""
+        """Its group id (int)."""
         return self._row[2]
 
 
@@ -114,7 +114,7 @@ class ScmPidfd(Value):
 
     @property
     def fd(self) -> PidFd | None:
-        """The sender's process."""
+        """The sender's process (PidFd), which belongs to whoever reads this, or None."""
         self._set(_taken=True)
         return self._fd
 
@@ -154,10 +154,10 @@ _UCREDS = ffi.typeof("struct ucred[]")
 _UCRED_SIZE = ffi.sizeof("struct ucred")
 
 
-def _decode_credentials(data: bytes) -> ScmCredentials:
+def _decode_credentials(data: bytes) -> ScmCredentials | None:
     if len(data) != _UCRED_SIZE:
         # The kernel cuts the struct when the control buffer ends in it.
-        raise ValueError(f"credentials of {len(data)} bytes")
+        return None
     ucred = ffi.from_buffer(_UCREDS, data)[0]
     return credentials_of(ucred.pid, ucred.uid, ucred.gid)
 
@@ -171,6 +171,8 @@ def encode_credentials(credentials: Credentials) -> bytes:
 _decoders: dict[tuple[int, int], Callable[[bytes], Any]] = dict(DECODERS)
 if lib.UDS_HAS_CREDENTIALS:
     _decoders[_CREDENTIALS] = _decode_credentials
+# The library's own raise nothing, and return None for what is malformed: an exception is a signal handler's.
+_OWN = dict(_decoders)
 # The kinds that C reads for the library, while a user decodes them otherwise.
 replaced: set[tuple[int, int]] = set()
 
@@ -288,8 +290,13 @@ def close_unread(messages: Iterable[Any]) -> None:
 
 def decode_one(level: int, type: int, data: bytes) -> Any:
     """Decode one control message that carries no descriptors."""
-    decoder = _decoders.get((level, type))
-    if decoder is not None:
+    key = (level, type)
+    decoder = _decoders.get(key)
+    if decoder is not None and decoder is _OWN.get(key):
+        value = decoder(data)
+        if value is not None:
+            return value
+    elif decoder is not None:
         try:
             return decoder(data)
         except Exception:  # noqa: BLE001 - a decoder's failure must not lose the rest of the message.

@@ -17,7 +17,7 @@ from .address import UNNAMED, UnixSocketAddr
 from .base import Socket, constructor
 from .calls import POLLIN, SOMAXCONN, check
 from .errors import error
-from .naming import give_name, take_name
+from .naming import borrow_name, give_name
 from .waiting import check_timeout, deadline_of, finish, is_over, limit_in_kernel, now, try_once
 
 TYPE_CHECKING = False
@@ -142,10 +142,7 @@ class Listener(_Base["Connection"]):
         limit = self._timeout if timeout is OWN else check_timeout(timeout)
         flag = 1 if nonblocking else 0
         conn = self._connecting()
-        try:
-            name = take_name()
-        except IndexError:
-            name = naming.new_name()
+        name = borrow_name()
         # To wait for ever the kernel will do as well, should a clone have restored its flag: it need not be asked.
         waits = limit is None and self._nonblocking_kernel and not self._nonblocking
         blocks = not waits and self._kernel_blocks()
@@ -236,7 +233,7 @@ class Listener(_Base["Connection"]):
         another acceptor that is quicker costs a millisecond.
         """
         conn = self._connecting()
-        name = naming.borrow_name()
+        name = borrow_name()
         result = self._accept_waiting(conn, name, bool(nonblocking), self._kernel_blocks())
         if result < 0:
             give_name(name)
@@ -296,10 +293,6 @@ class Listener(_Base["Connection"]):
             self._nonblocking = bool(nonblocking)
         else:
             super().set_nonblocking(nonblocking)
-
-    def is_nonblocking(self) -> bool:
-        """Return whether ``accept()`` raises BlockingIOError instead of waiting (bool)."""
-        return super().is_nonblocking()
 
     def _refuses_to_wait(self) -> bool:
         return self._nonblocking if self._nonblocking_kernel else super()._refuses_to_wait()

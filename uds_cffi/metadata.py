@@ -73,41 +73,37 @@ INQ_SIZE = _INQ.size
 LABEL_SIZE = 512
 
 
-def _decode_timestamp(data: bytes, per_second: int) -> ScmTimestamp:
+def _decode_timestamp(data: bytes, per_second: int) -> ScmTimestamp | None:
     layout = _LAYOUTS.get(len(data))
     if layout is None:
-        raise ValueError(f"a timestamp of {len(data)} bytes")
+        return None
     seconds, fraction = layout.unpack(data)
     if not 0 <= fraction < per_second:
-        raise ValueError(f"a timestamp with a fraction of {fraction}/{per_second} seconds")
+        return None
     return ScmTimestamp(seconds * 10**9 + fraction * (10**9 // per_second))
 
 
-def decode_microseconds(data: bytes) -> ScmTimestamp:
-    """Decode a struct timeval."""
+def decode_microseconds(data: bytes) -> ScmTimestamp | None:
+    """Decode a struct timeval; None when it is malformed."""
     return _decode_timestamp(data, 10**6)
 
 
-def decode_nanoseconds(data: bytes) -> ScmTimestamp:
-    """Decode a struct timespec."""
+def decode_nanoseconds(data: bytes) -> ScmTimestamp | None:
+    """Decode a struct timespec; None when it is malformed."""
     return _decode_timestamp(data, 10**9)
 
 
-def decode_inq(data: bytes) -> ScmInq:
-    """Decode a C int that counts bytes."""
+def decode_inq(data: bytes) -> ScmInq | None:
+    """Decode a C int that counts bytes; None when it is malformed."""
     if len(data) != INQ_SIZE:
-        raise ValueError(f"a number of unread bytes of {len(data)} bytes")
+        return None
     (unread,) = _INQ.unpack(data)
-    if unread < 0:
-        raise ValueError(f"a number of unread bytes of {unread}")
-    return ScmInq(unread)
+    return ScmInq(unread) if unread >= 0 else None
 
 
-def decode_security(data: bytes) -> ScmSecurity:
-    """Take a label as it is."""
-    if not data:
-        raise ValueError("a security label without a byte")
-    return ScmSecurity(data)
+def decode_security(data: bytes) -> ScmSecurity | None:
+    """Take a label as it is; None when it has no byte."""
+    return ScmSecurity(data) if data else None
 
 
 # The decoders, by level and type.  What this build does not have has none.

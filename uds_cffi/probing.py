@@ -65,11 +65,9 @@ class Pair:
         values = []
         for level, kind, data in self.receive():
             decoder = DECODERS.get((level, kind))
-            if decoder is not None:
-                try:
-                    values.append(decoder(data))
-                except ValueError:
-                    continue
+            value = None if decoder is None else decoder(data)
+            if value is not None:
+                values.append(value)
         return values
 
     def send(self, data: bytes, fds: list[int] | None = None) -> int:
