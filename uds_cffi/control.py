@@ -292,13 +292,15 @@ def decode_one(level: int, type: int, data: bytes) -> Any:
     """Decode one control message that carries no descriptors."""
     key = (level, type)
     decoder = _decoders.get(key)
-    if decoder is not None and decoder is _OWN.get(key):
-        value = decoder(data)
-        if value is not None:
-            return value
-    elif decoder is not None:
-        try:
-            return decoder(data)
-        except Exception:  # noqa: BLE001 - a decoder's failure must not lose the rest of the message.
-            pass
+    if decoder is not None:
+        own = _OWN.get(key)
+        if decoder is own:
+            value = own(data)
+            if value is not None:
+                return value
+        else:
+            try:
+                return decoder(data)
+            except Exception:  # noqa: BLE001 - a decoder's failure must not lose the rest of the message.
+                pass
     return UnknownControlMessage(level, type, data)
