@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import itertools
 import os
 import resource
@@ -68,7 +69,7 @@ def test_memory_has_no_other_owner_than_c_knows(packet_pair: tuple[Any, Any], nu
         incoming = batchmemory.IncomingBatch()
         preset = (1, 8, MSG_DONTWAIT, False, 1, False, False, False)
         incoming.prepare(two._handle, preset)
-        interrupted = is_interrupted(incoming._own, step)
+        interrupted = is_interrupted(functools.partial(incoming._own, "fds"), step)
         incoming.prepare(two._handle, preset)
         one.send_batch([b"x"], fds=[[number]])
         assert batchmemory.receive_batch(incoming.c) & batchmemory.TAKEN == 1

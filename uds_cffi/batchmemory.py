@@ -64,7 +64,7 @@ class IncomingBatch:
     """A preset receive of a batch, with the memory that it fills."""
 
     __slots__ = (
-        *("c", "kept", "view", "handle", "count", "size", "_preset", "_fds", "_room", "_count"),
+        *("c", "kept", "view", "handle", "count", "size", "_preset", "fds", "_room", "_count"),
         *("_memory", "_lengths", "_places", "_packets", "_names"),
         *("_control", "_control_room", "pidfds"),
     )
@@ -78,7 +78,8 @@ class IncomingBatch:
     count: int | None
     size: int
     _preset: tuple[Any, ...]
-    _fds: OwnedFds | None
+    # Owns the descriptors.
+    fds: OwnedFds | None
     _memory: CData | None
     view: Any
     _lengths: CData
@@ -94,7 +95,7 @@ class IncomingBatch:
         self.handle = self.count = None
         self.size = 0
         self._preset = ()
-        self._fds = self.pidfds = None
+        self.fds = self.pidfds = None
         # How much there is of each kind of memory.
         self.kept = self._room = self._count = self._control_room = 0
         self._memory = self.view = self._lengths = self._packets = self._names = self._control = None
@@ -113,7 +114,7 @@ class IncomingBatch:
             self._preset = preset
         self.c.handle = self.handle = handle
         count, self.size, flags = preset[:3]
-        unowned = self._fds is None and self.pidfds is None
+        unowned = self.fds is None and self.pidfds is None
         if not flags and not self.c.whole and unowned and self.kept <= POOL_SIZE:
             self.count = count
 
@@ -137,29 +138,22 @@ class IncomingBatch:
         c.whole = bool(max_fds or credentials or addresses or messages)
         c.names = self._names if addresses else NULL
         c.most = max_fds
-        if max_fds and self._fds is None:
-            self._own()
-        c.fds = self._fds._slots if max_fds and self._fds is not None else NULL
+        if max_fds and self.fds is None:
+            self._own("fds")
+        c.fds = self.fds._slots if max_fds and self.fds is not None else NULL
         c.control, c.control_room = self._control if messages else NULL, control_room
-        self._own_pidfds(messages and bool(lib.UDS_HAS_PASSPIDFD))
+        self._own("pidfds", messages and bool(lib.UDS_HAS_PASSPIDFD))
 
-    def _own(self) -> None:
+    def _own(self, name: str, wanted: bool = True) -> None:
+        """Have a new owner for what C puts into the slots of this name, ``fds`` or ``pidfds``, or have none."""
         # Interrupted on the way it is preset for nothing, and has no owner of which C does not know.
         self.count, preset, self._preset = None, self._preset, ()
-        self._fds = None
-        fds = OwnedFds._with_slots()
-        self.c.fds = fds._slots
-        self._fds = fds
-        self._preset = preset
-
-    def _own_pidfds(self, wanted: bool) -> None:
-        # As above.
-        self.count, preset, self._preset = None, self._preset, ()
-        self.c.pidfds, self.pidfds = NULL, None
+        setattr(self.c, name, NULL)
+        setattr(self, name, None)
         if wanted:
-            fds = OwnedFds._with_slots()
-            self.c.pidfds = fds._slots
-            self.pidfds = fds
+            owner = OwnedFds._with_slots()
+            setattr(self.c, name, owner._slots)
+            setattr(self, name, owner)
         self._preset = preset
 
     def _reserve(self, room: int, count: int, addresses: bool, control_room: int) -> None:
@@ -226,22 +220,22 @@ class IncomingBatch:
 
     def take_fds(self) -> OwnedFds | None:
         """Hand on the descriptors of the last receive with the object that already owns them; None for none."""
-        fds = self._fds
+        fds = self.fds
         if fds is None or not fds._arrived():
             return None
-        self._own()
+        self._own("fds")
         return fds
 
     def release(self) -> None:
         """Let go of descriptors that an interrupted receive has left, and nobody will ask for."""
-        fds = self._fds
+        fds = self.fds
         if fds is not None and fds._arrived():
             fds.close()
-            self._own()
+            self._own("fds")
         pidfds = self.pidfds
         if pidfds is not None and pidfds._arrived():
             pidfds.close()
-            self._own_pidfds(True)
+            self._own("pidfds")
 
 
 _pool: list[IncomingBatch] = []
