@@ -31,6 +31,7 @@ CONCERNS = (
     "wait",
     "holes",
     "address",
+    "dirfd",
     "fds",
     "control",
     "credentials",

@@ -125,7 +125,7 @@ class Event:
 
     def wait(self, patience: float = PATIENCE) -> None:
         """Return when the event has happened; it may be waited for several times."""
-        if not _readable(self._read, patience):
+        if not readable(self._read, patience):
             raise AssertionError(f"the event did not happen within {patience} seconds")
 
     def close(self) -> None:
@@ -164,7 +164,7 @@ class Child:
         if self._joined:
             return
         # Readable when the child has reported, and also when it died without a word.
-        in_time = _readable(self._report, patience)
+        in_time = readable(self._report, patience)
         if not in_time:
             os.kill(self.pid, signal.SIGKILL)
         status, text = self._reap()
@@ -227,7 +227,8 @@ def _describe(status: int) -> str:
     return f"exited with {os.WEXITSTATUS(status)}"
 
 
-def _readable(fd: int, patience: float) -> bool:
+def readable(fd: Any, patience: float) -> bool:
+    """Tell whether a descriptor, an int or an object that has one, is readable within so many seconds."""
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(patience * 1000))

@@ -35,6 +35,8 @@ DECLARED = {
     "peer_pidfd": lib.UDS_HAS_PEER_PIDFD,
     "pass_pidfd": lib.UDS_HAS_PASSPIDFD,
     "bound_file": lib.UDS_HAS_BOUND_FILE,
+    "bindat": lib.UDS_HAS_BINDAT,
+    "file_mode": lib.UDS_HAS_FILE_MODE,
     "pass_rights": lib.UDS_HAS_PASSRIGHTS,
     "timestamps": lib.UDS_HAS_TIMESTAMPS,
     "inq": lib.UDS_HAS_INQ,

@@ -38,6 +38,9 @@ CALLS = {
     "uds_handle_getsockopt": (lib.SOL_SOCKET, lib.SO_TYPE, ffi.new("int *"), ffi.new("socklen_t *", 4)),
     "uds_handle_setsockopt": (lib.SOL_SOCKET, lib.SO_SNDBUF, ffi.new("int *", 4096), 4),
     "uds_handle_bind": support.address_of("x"),
+    "uds_handle_bindat": (0, *support.address_of("x")),
+    "uds_handle_connectat": (0, *support.address_of("x")),
+    "uds_handle_flock": (),
     "uds_handle_connect": support.address_of("x"),
     "uds_handle_disconnect": (),
     "uds_handle_getsockname": (ffi.new("struct uds_name *"),),
@@ -90,6 +93,7 @@ FILLING = {
     "uds_handle_open_connected",
     "uds_handle_dup_number",
     "uds_handle_pidfd_open",
+    "uds_handle_openat",
 }
 
 

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from .metadata import ScmInq, ScmSecurity, ScmTimestamp
     from .options import Options
     from .pidfd import PidFd, PidFdInfo
+    from .publishing import publish
     from .received import AncillaryTruncated, Received
     from .results import (
         Packet,
@@ -128,6 +129,7 @@ __all__ = [
     "features",
     "ffi",
     "lib",
+    "publish",
     "register_decoder",
     "unregister_decoder",
 ]
@@ -189,6 +191,7 @@ _HOMES = {
     "UnknownControlMessage": "control",
     "diagnostics": "",
     "features": "survey",
+    "publish": "publishing",
     "register_decoder": "control",
     "unregister_decoder": "control",
 }

@@ -28,6 +28,7 @@ _MAX_PATH: int = lib.UDS_MAX_PATH_LEN
 _MAX_ABSTRACT: int = lib.UDS_SUN_PATH_SIZE - 1
 _OFFSET: int = lib.UDS_SUN_PATH_OFFSET
 _SOCKADDR = ffi.typeof("struct sockaddr_un *")
+_WAY_OUT = "; bind() and connect() take longer ones with long_path=True" if lib.UDS_HAS_BINDAT else ""
 _HAS_ABSTRACT = bool(lib.UDS_HAS_ABSTRACT)
 # What a str or bytes begins with that is no path.
 _NO_PATH = (b"", b"\0")
@@ -37,7 +38,8 @@ _ENCODING = sys.getfilesystemencoding()
 _ENCODING_ERRORS = sys.getfilesystemencodeerrors()
 
 
-def _path_bytes(path: Any) -> bytes:
+def path_bytes(path: Any) -> bytes:
+    """Return a path of any kind as bytes, or raise AddressError."""
     if type(path) is bytes:
         return path
     try:
@@ -104,7 +106,7 @@ class UnixSocketAddr(Value):
         """Read an address as every call takes it: "@" means nothing here."""
         if isinstance(value, UnixSocketAddr):
             return value
-        raw = _path_bytes(value)
+        raw = path_bytes(value)
         if raw and b"\0" not in raw and len(raw) <= _MAX_PATH:
             return cls._make("path", raw)
         if raw[:1] in _NO_PATH and isinstance(value, (str, bytes)):
@@ -119,7 +121,7 @@ class UnixSocketAddr(Value):
         if b"\0" in raw:
             raise AddressError(f"the path {path!r} has a NUL at byte {raw.index(0)} of {len(raw)}")
         if len(raw) > _MAX_PATH:
-            raise AddressError(f"the path {path!r} is {len(raw)} bytes long; the limit is {_MAX_PATH}")
+            raise AddressError(f"the path {path!r} is {len(raw)} bytes long; the limit is {_MAX_PATH}{_WAY_OUT}")
         return cls._make("path", raw)
 
     @classmethod
@@ -132,7 +134,7 @@ class UnixSocketAddr(Value):
         Raises:
             AddressError: empty, too long, with a NUL inside, or of another type.
         """
-        return cls._of_path(_path_bytes(path), path)
+        return cls._of_path(path_bytes(path), path)
 
     @classmethod
     def from_abstract(cls, name: str | bytes) -> UnixSocketAddr:
@@ -147,7 +149,7 @@ class UnixSocketAddr(Value):
         """
         if not isinstance(name, (str, bytes)):
             raise AddressTypeError(f"an abstract name is str or bytes, not {type(name).__name__}: {name!r}")
-        raw = _path_bytes(name)
+        raw = path_bytes(name)
         if not _HAS_ABSTRACT:
             raise AddressError(f"the abstract name {name!r}: this build or system has no abstract addresses")
         if len(raw) > _MAX_ABSTRACT:
@@ -377,7 +379,7 @@ def _unescape(text: str, uri: str) -> bytes:
 
     if not fullmatch(r"(?:[^%]|%[0-9A-Fa-f]{2})*", text):
         raise AddressError(f"{uri!r} has a '%' that two hexadecimal digits do not follow")
-    return unquote_to_bytes(_path_bytes(text))
+    return unquote_to_bytes(path_bytes(text))
 
 
 # The shortest way round __setattr__, which refuses.

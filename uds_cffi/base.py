@@ -8,11 +8,11 @@ Rules:
 from __future__ import annotations
 
 import errno
-from types import MethodType
 
 from . import calls, naming
 from .calls import CLOSED, check
 from .calls import close as close_handle
+from .constructors import constructor
 from .errors import FeatureUnavailable, error
 from .identity import Bound
 from .options import Options, apply_options, check_options
@@ -21,43 +21,11 @@ from .owner import Owner
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any, Callable, ClassVar
+    from typing import Any, ClassVar
 
     from typing_extensions import Self
 
     from .address import UnixSocketAddr
-
-
-class constructor:  # noqa: N801 - used as a decorator, like classmethod.
-    """A class method that refuses to be called through an instance, where it would not do what one reads."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.__wrapped__ = function
-        self.__doc__ = function.__doc__
-        # The last class that it was asked for by, and what that got: mostly it is the same again.
-        self._last: tuple[type | None, Any] = (None, None)
-
-    def __get__(self, instance: object, owner: type) -> Any:
-        if instance is None:
-            last = self._last
-            if last[0] is owner:
-                return last[1]
-            bound = MethodType(self.__wrapped__, owner)
-            self._last = owner, bound
-            return bound
-        name = self.__wrapped__.__name__
-        instead = owner._instead.get(name)  # type: ignore[attr-defined]
-        hint = f"; on an existing socket it is {instead}()" if instead else ""
-        text = f"{name}() makes a new {owner.__name__}: call {owner.__name__}.{name}(){hint}"
-
-        def refuse(*arguments: object, **keywords: object) -> None:
-            raise TypeError(text)
-
-        return refuse
-
-
-if TYPE_CHECKING:
-    constructor = classmethod  # type: ignore[misc, assignment]
 
 
 class Socket(Bound):
@@ -87,6 +55,7 @@ class Socket(Bound):
         self._handle = calls.new_handle()
         self._written = None
         self._borrows = None
+        self._file = None
         self._prepare()
         return self
 
@@ -226,6 +195,7 @@ class Socket(Bound):
         except BaseException:
             sock.close()
             raise
+        self._leave_file()
         self.close()
         return sock
 
@@ -262,6 +232,9 @@ class Socket(Bound):
 
     def close(self) -> None:  # noqa: D102 - inherited below.
         if self._borrows is None:
+            if self._file is not None:
+                self._close_with_file()
+                return
             result = close_handle(self._handle)
             if not result:
                 # It says the same as the socket's own, and the finalizer need not ask it.  While calls are running the
@@ -281,7 +254,9 @@ class Socket(Bound):
     def detach(self) -> int:  # noqa: D102 - inherited below.
         if self._borrows is not None:
             raise ValueError("a borrowed descriptor belongs to somebody else and is not given away; fileno() tells it")
-        return super().detach()
+        number = super().detach()
+        self._leave_file()
+        return number
 
     detach.__doc__ = Owner.detach.__doc__
 
@@ -295,6 +270,8 @@ class Socket(Bound):
         """
         copy = type(self)._empty()
         check(calls.dup(self._handle, copy._handle))
+        if self._file is not None:
+            copy._file = self._file.shared()
         copy._carry_clone(self)
         return copy
 

@@ -127,6 +127,7 @@ receive_packed = lib.uds_receive_packed
 packet_length = lib.uds_handle_packet_length
 packet_waiting = lib.uds_handle_packet_waiting
 bound_file = lib.uds_handle_bound_file
+flock = lib.uds_handle_flock
 
 from_buffer = ffi.from_buffer
 

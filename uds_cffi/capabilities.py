@@ -48,6 +48,14 @@ ROWS: dict[str, tuple[bool, str]] = {
         bool(lib.UDS_HAS_BOUND_FILE),
         "The file that a socket is bound to (SIOCUNIXFILE), for who has CAP_NET_ADMIN.",
     ),
+    "bindat": (
+        bool(lib.UDS_HAS_BINDAT),
+        "Socket files by a directory's descriptor (dir_fd), and so by paths of any length (long_path).",
+    ),
+    "file_mode": (
+        bool(lib.UDS_HAS_FILE_MODE),
+        "A socket file has its permissions from its first instant (fchmod(2) before bind(2)).",
+    ),
     "pass_rights": (bool(lib.UDS_HAS_PASSRIGHTS), "Refusing descriptors from the peer (SO_PASSRIGHTS)."),
     "timestamps": (bool(lib.UDS_HAS_TIMESTAMPS), "The time when each packet was sent (SO_TIMESTAMP, SO_TIMESTAMPNS)."),
     "inq": (bool(lib.UDS_HAS_INQ), "Unread bytes of a stream with each receive (SO_INQ)."),

@@ -10,11 +10,13 @@ import errno
 
 from . import calls, naming
 from .address import UnixSocketAddr, bytes_of_peer
-from .base import Socket, constructor
+from .base import Socket
 from .calls import HANDLE, MSG_DONTWAIT, POLLIN, POLLOUT, allocate_handle, check
+from .constructors import constructor
 from .errors import error
 from .identity import HasPeer
 from .options import apply_options, check_options
+from .places import place_of
 from .receiver import Receiver, adapt, give_small, preset, return_receiver, take_small
 from .waiting import check_timeout, deadline_of, finish, limit_in_kernel, now, try_once
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from ._lib import CData
     from .address import AddressLike
+    from .places import Place
 
 
 _EAGAIN = -errno.EAGAIN
@@ -38,7 +41,7 @@ def _begin(cls: Any, preset: tuple[int, int, int]) -> Any:
     self = _new(cls)
     self._handle = self._token = allocate_handle(HANDLE)
     self._try_token = object()
-    self._borrows = self._written = self._read_timeout = self._write_timeout = None
+    self._borrows = self._file = self._written = self._read_timeout = self._write_timeout = None
     _, self._recv_flags, self._send_flags = preset
     return self
 
@@ -87,6 +90,8 @@ class Connected(Socket, HasPeer):
         timeout: float | None = None,
         nonblocking: bool = False,
         options: Mapping[str, Any] | None = None,
+        dir_fd: Any = None,
+        long_path: bool = False,
     ) -> Self:
         """Make a socket that is connected to an address (connect(2)).
 
@@ -96,6 +101,8 @@ class Connected(Socket, HasPeer):
             timeout: seconds to wait while the listener's backlog is full (float), or None to wait for ever.
             nonblocking: whether the socket is nonblocking, from before it connects (bool).
             options: names and values of options, set before it binds and connects (a mapping).
+            dir_fd: where a relative path begins: a directory, as int or an object with ``fileno()``.
+            long_path: whether the path may be longer than an address (bool).
 
         Returns:
             A new socket, close-on-exec, without read and write timeouts; success means that the listener has it in
@@ -103,11 +110,13 @@ class Connected(Socket, HasPeer):
 
         Raises:
             AddressError: the address cannot be one, or is unnamed.
+            FeatureUnavailable: "bindat", for dir_fd and long_path.
             OSError: with the address: FileNotFoundError, ConnectionRefusedError (also: the abstract name belongs to a
                 listener of another type), PermissionError, TimeoutError, OSError (EPROTOTYPE, the file does), ...;
                 BlockingIOError when nonblocking and the backlog is full.
         """
-        if bind is None and timeout is None and options is None and not nonblocking:
+        plain = dir_fd is None and not long_path
+        if plain and bind is None and timeout is None and options is None and not nonblocking:
             name = bytes_of_peer(addr)
             preset = cls._preset
             if name and preset[0] >= 0:
@@ -125,28 +134,47 @@ class Connected(Socket, HasPeer):
                 except BaseException:
                     self.close()
                     raise
-        target = UnixSocketAddr._coerce(addr)._peer()
+        if plain:
+            return cls._connected(UnixSocketAddr._coerce(addr)._peer(), bind, timeout, bool(nonblocking), options)
+        with place_of(addr, dir_fd, long_path) as place:
+            return cls._connected(place, bind, timeout, bool(nonblocking), options)
+
+    @classmethod
+    def _connected(
+        cls,
+        target: UnixSocketAddr | Place,
+        bind: AddressLike | None,
+        timeout: float | None,
+        nonblocking: bool,
+        options: Mapping[str, Any] | None,
+    ) -> Self:
         local = None if bind is None else UnixSocketAddr._coerce(bind)
         deadline = deadline_of(check_timeout(timeout))
         self = cls._created(nonblocking, options)
         try:
             if local is not None:
                 naming.bind(self._handle, local)
-            self._connect(target, deadline, bool(nonblocking))
+            self._connect(target, deadline, nonblocking)
         except BaseException:
             self.close()
             raise
         return self
 
     def _connect(
-        self, target: UnixSocketAddr, deadline: float | None, nonblocking: bool, result: int | None = None
+        self, target: UnixSocketAddr | Place, deadline: float | None, nonblocking: bool, result: int | None = None
     ) -> None:
         """Connect, if a first attempt has failed; a full backlog cannot be polled, so the kernel's timeout ends it."""
         handle = self._handle
+
+        def connect() -> int:
+            if isinstance(target, UnixSocketAddr):
+                return naming.connect(handle, target)
+            return target.connect(handle)
+
         before = 0
         if deadline is None:
             if result is None:
-                result = naming.connect(handle, target)
+                result = connect()
             if result == 0:
                 return
         else:
@@ -156,7 +184,7 @@ class Connected(Socket, HasPeer):
             failed = limit_in_kernel(handle, calls.SO_SNDTIMEO, deadline, left)
             if failed:
                 return failed
-            result = naming.connect(handle, target)
+            result = connect()
             if result == -errno.EAGAIN and not nonblocking and deadline is not None and now() < deadline:
                 # The kernel's timeout is a day at most; then it is begun anew.
                 return -errno.EINTR

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from . import naming
 from .address import UnixSocketAddr
-from .base import constructor
 from .calls import CUT, MSG_PEEK, SIZE_MASK, SOCK_DGRAM, check
+from .constructors import constructor
 from .fds import Borrowed
 from .flags import PEEK, RECV_MESSAGE, RECV_PACKET, SEND, check_flags
 from .message import Outgoing, export
 from .packet import PacketSocket
+from .places import place_of
 from .receiver import check_max_fds, preset, return_receiver
 from .results import PacketFdsFrom, PacketFrom, PacketIntoFrom
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from .ancillary import SocketAncillary
 
 _new = tuple.__new__
+
+
+def _is_ready() -> None:
+    """Stand where a listener begins to listen: a datagram socket can be sent to as soon as it is bound."""
 
 
 class UnixDatagram(PacketSocket):
@@ -51,32 +56,81 @@ class UnixDatagram(PacketSocket):
         return cls._created(nonblocking, options)
 
     @constructor
-    def bind(cls, addr: AddressLike, *, nonblocking: bool = False, options: Mapping[str, Any] | None = None) -> Self:
+    def bind(
+        cls,
+        addr: AddressLike,
+        *,
+        nonblocking: bool = False,
+        options: Mapping[str, Any] | None = None,
+        mode: int | None = None,
+        owner: int | str | None = None,
+        group: int | str | None = None,
+        replace_stale: bool = False,
+        takeover: bool = False,
+        unlink_on_close: bool = False,
+        dir_fd: Any = None,
+        long_path: bool = False,
+    ) -> Self:
         """Make a socket that receives at an address (bind(2)).
 
         Args:
             addr: a UnixSocketAddr, or a path as str, bytes or os.PathLike; "" lets Linux choose an abstract name.
             nonblocking: whether it is nonblocking (bool).
             options: names and values of options, set before it binds (a mapping).
+            mode, owner, group: who may send, from the first instant; otherwise as for ``UnixListener.bind()``.
+            replace_stale, takeover, unlink_on_close, dir_fd, long_path: as for ``UnixListener.bind()``.
 
         Raises:
             AddressError: the address cannot be one.
+            TypeError, ValueError, LookupError, FeatureUnavailable: as ``UnixListener.bind()``.
             OSError: with the address: OSError (EADDRINUSE), FileNotFoundError, PermissionError, ...
         """
-        target = UnixSocketAddr._coerce(addr)
         self = cls._created(nonblocking, options)
         try:
-            naming.bind(self._handle, target)
+            self.bind_to(
+                addr,
+                mode=mode,
+                owner=owner,
+                group=group,
+                replace_stale=replace_stale,
+                takeover=takeover,
+                unlink_on_close=unlink_on_close,
+                dir_fd=dir_fd,
+                long_path=long_path,
+            )
         except BaseException:
             self.close()
             raise
         return self
 
-    def bind_to(self, addr: AddressLike) -> None:
-        """Give this socket an address; errors are those of ``bind()``, and EINVAL when it has one already."""
-        naming.bind(self._handle, UnixSocketAddr._coerce(addr))
+    def bind_to(
+        self,
+        addr: AddressLike,
+        *,
+        mode: int | None = None,
+        owner: int | str | None = None,
+        group: int | str | None = None,
+        replace_stale: bool = False,
+        takeover: bool = False,
+        unlink_on_close: bool = False,
+        dir_fd: Any = None,
+        long_path: bool = False,
+    ) -> None:
+        """Give this socket an address; arguments and errors are those of ``bind()``, and EINVAL when it has one."""
+        self._bind(
+            addr,
+            _is_ready,
+            mode=mode,
+            owner=owner,
+            group=group,
+            replace_stale=replace_stale,
+            takeover=takeover,
+            unlink_on_close=unlink_on_close,
+            dir_fd=dir_fd,
+            long_path=long_path,
+        )
 
-    def connect_to(self, addr: AddressLike) -> None:
+    def connect_to(self, addr: AddressLike, *, dir_fd: Any = None, long_path: bool = False) -> None:
         """Send to this address, and receive from it alone, from now on.
 
         Linux throws away what is queued from a former peer, and refuses everybody else's packets with EPERM.
@@ -85,7 +139,11 @@ class UnixDatagram(PacketSocket):
             AddressError: the address cannot be one, or is unnamed.
             OSError: with the address, as for ``connect()``.
         """
-        self._connect(UnixSocketAddr._coerce(addr)._peer(), None, False)
+        if dir_fd is None and not long_path:
+            self._connect(UnixSocketAddr._coerce(addr)._peer(), None, False)
+        else:
+            with place_of(addr, dir_fd, long_path) as place:
+                self._connect(place, None, False)
 
     def disconnect(self) -> None:
         """Dissolve the association, so that everybody can send to this socket again (connect(2), AF_UNSPEC).

@@ -5,20 +5,77 @@ Rule: what few programs ask is loaded when it is asked for the first time.
 
 from __future__ import annotations
 
-from . import credentials
+from . import credentials, naming
+from .address import UnixSocketAddr
 from .owner import Owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
+
+    from .address import AddressLike
     from .credentials import ConnCredentials
     from .fd import OwnedFd
     from .pidfd import PidFd
+    from .socketfile import SocketFile
 
 
 class Bound(Owner):
     """Base of what can be bound to a path."""
 
-    __slots__ = ()
+    __slots__ = ("_file",)
+
+    _listens: bool
+
+    # What there is to know of a file that was made as bind() was asked to, or that was published.
+    _file: SocketFile | None
+
+    @property
+    def published_path(self) -> Path | None:
+        """The path by which clients find the socket (pathlib.Path), or None when it is bound to no path.
+
+        It is the one that was given to ``bind()`` or ``publish()``, where ``local_addr()`` has the kernel's name: that
+        of a temporary folder, or one that goes through a directory's descriptor.  Otherwise both are the same.
+        """
+        if self._file is None:
+            return naming.local_name(self._handle).path
+        self._check_open()
+        from pathlib import Path
+
+        return Path(self._file.published)
+
+    def _bind(self, addr: AddressLike, ready: Callable[[], object], **asked: Any) -> None:
+        """Bind the socket, and make it ready for others, as was asked."""
+        for value in asked.values():
+            if value is not None and value is not False:
+                from . import socketfile
+
+                socketfile.bind(self, addr, socketfile.asked_of(**asked), ready)
+                return
+        target = UnixSocketAddr._coerce(addr)
+        naming.bind(self._handle, target)
+        with naming.named(target):
+            ready()
+
+    def _abandon(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.remove()
+
+    def _leave_file(self) -> None:
+        """Leave the file to whom the descriptor is given."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.forget()
+
+    def _close_with_file(self) -> None:
+        """Remove the file, if it is to be removed, and close."""
+        try:
+            self._abandon()
+        finally:
+            self.close()
 
     def bound_file(self) -> OwnedFd | None:
         """Return the socket file that the socket is bound to, wherever it is now (SIOCUNIXFILE, Linux 4.11).

@@ -13,9 +13,10 @@ import errno
 import os
 
 from . import calls, naming
-from .address import UNNAMED, UnixSocketAddr
-from .base import Socket, constructor
+from .address import UNNAMED
+from .base import Socket
 from .calls import POLLIN, SOMAXCONN, check
+from .constructors import constructor
 from .errors import error
 from .naming import borrow_name, give_name
 from .waiting import check_timeout, deadline_of, finish, is_over, limit_in_kernel, now, try_once
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._lib import CData
-    from .address import AddressLike
+    from .address import AddressLike, UnixSocketAddr
     from .connected import Connected
 
     Connection = TypeVar("Connection", bound=Connected)
@@ -92,11 +93,19 @@ class Listener(_Base["Connection"]):
         backlog: int | None = None,
         nonblocking: bool = False,
         options: Mapping[str, Any] | None = None,
+        mode: int | None = None,
+        owner: int | str | None = None,
+        group: int | str | None = None,
+        replace_stale: bool = False,
+        takeover: bool = False,
+        unlink_on_close: bool = False,
+        dir_fd: Any = None,
+        long_path: bool = False,
     ) -> Self:
         """Make a socket that listens at an address (bind(2), listen(2)).
 
-        A path makes a socket file, with the permissions that the umask leaves; closing does not remove it, and an
-        existing file is never replaced.
+        A path makes a socket file.  Unless asked otherwise it has the permissions that the umask leaves, closing does
+        not remove it, and an existing file is never replaced.
 
         Args:
             addr: a UnixSocketAddr, or a path as str, bytes or os.PathLike; "" lets Linux choose an abstract name.
@@ -105,20 +114,42 @@ class Listener(_Base["Connection"]):
             nonblocking: whether ``accept()`` raises BlockingIOError instead of waiting (bool).
             options: names and values of options, set before it listens, so that they hold for each client from its
                 first byte (a mapping).
+            mode: the file's permissions (int, such as 0o600), exactly these, whatever the umask is, before anybody can
+                connect; or None for those that the umask leaves.
+            owner, group: who the file belongs to, by number (int) or name (str), before anybody can connect; or None.
+            replace_stale: whether a socket file that no process listens at any more is replaced (bool).
+            takeover: whether a socket file is replaced in one step, also where a process listens; see ``publish()``.
+            unlink_on_close: whether ``close()``, the garbage collector, or the end of the interpreter removes the file,
+                in this process, while it is still this socket's (bool).
+            dir_fd: where a relative path begins: a directory, as int or an object with ``fileno()``.
+            long_path: whether the path may be longer than an address (bool).
 
         Raises:
             AddressError: the address cannot be one.
-            TypeError, ValueError: a bad backlog or option.
-            OSError: with the address: OSError (EADDRINUSE), FileNotFoundError, PermissionError, ...
+            TypeError, ValueError: a bad backlog, option, mode, owner or group, or one of these for what is no path.
+            LookupError: there is no such owner or group.
+            FeatureUnavailable: "bindat", for dir_fd and long_path.
+            OSError: with the address: OSError (EADDRINUSE, where it may replace something also with the reason why it
+                did not), FileNotFoundError, PermissionError, ...; TimeoutError, another process holds the lock beside
+                the file.
         """
-        target = UnixSocketAddr._coerce(addr)
         size = _check_backlog(backlog)
         self = cls._created(True, options)
         try:
             self._nonblocking_kernel = True
             self._nonblocking = bool(nonblocking)
-            naming.bind(self._handle, target)
-            check(calls.listen(self._handle, size), target)
+            self._bind(
+                addr,
+                lambda: check(calls.listen(self._handle, size)),
+                mode=mode,
+                owner=owner,
+                group=group,
+                replace_stale=replace_stale,
+                takeover=takeover,
+                unlink_on_close=unlink_on_close,
+                dir_fd=dir_fd,
+                long_path=long_path,
+            )
         except BaseException:
             self.close()
             raise

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._lib import CData
+    from .places import Place
 
 
 def new_name() -> CData:
@@ -98,7 +99,7 @@ class named:  # noqa: N801 - used as a statement, like contextlib.suppress.
 
     __slots__ = ("_address",)
 
-    def __init__(self, address: UnixSocketAddr) -> None:
+    def __init__(self, address: UnixSocketAddr | Place) -> None:
         self._address = address
 
     def __enter__(self) -> None:

@@ -92,6 +92,12 @@ class Owner(Closing):
         try:
             _warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
         finally:
-            _close(handle)
+            try:
+                self._abandon()
+            finally:
+                _close(handle)
+
+    def _abandon(self) -> None:
+        """Give up, while the descriptor is open, what goes with it."""
 
     __getstate__ = refuse_copy

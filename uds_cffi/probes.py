@@ -11,6 +11,7 @@ import time
 
 from . import calls
 from ._lib import ffi, lib
+from .fileprobes import bindat, file_mode
 from .metadata import ScmInq, ScmSecurity, ScmTimestamp
 from .probing import KERNEL, Pair, probe
 from .processprobes import bound_file, diagnostics, pass_pidfd, peer_pidfd, pidfd, pidfd_identity, pidfd_info
@@ -19,7 +20,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._lib import CData
 
-__all__ = ["bound_file", "diagnostics", "pass_pidfd", "peer_pidfd", "pidfd", "pidfd_identity", "pidfd_info"]
+__all__ = [
+    "bindat",
+    "bound_file",
+    "diagnostics",
+    "file_mode",
+    "pass_pidfd",
+    "peer_pidfd",
+    "pidfd",
+    "pidfd_identity",
+    "pidfd_info",
+]
 
 # A clock that was set meanwhile is this many nanoseconds off at most.
 _TOLERANCE = 60 * 10**9

@@ -1,0 +1,148 @@
+/* Files by a directory's descriptor and a name in it: openat(2), and what bind(2) and connect(2) lack beside it.
+
+   Rule: no name is followed that is a symbolic link; only the path to a directory may have some.
+
+   FreeBSD has bindat(2) and connectat(2).  On Linux the path of a descriptor in /proc does the same: a path that begins
+   with it reaches beyond the length of sun_path, and the path alone, the unnamed address here, is the file itself. */
+#ifndef UDS_DIRFD_C
+#define UDS_DIRFD_C
+#include "address.c"
+
+#include <stdio.h>
+#include <sys/file.h>
+
+#if (defined(__linux__) || defined(__FreeBSD__)) && !defined(UDS_MINIMAL)
+#  define UDS_HAS_BINDAT 1
+#else
+#  define UDS_HAS_BINDAT 0
+#endif
+
+/* Whether the permissions that fchmod(2) gives a socket before it is bound are those of its file: so it is on Linux
+   alone.  Others refuse the call, or change nothing. */
+#if defined(__linux__) && !defined(UDS_MINIMAL)
+#  define UDS_HAS_FILE_MODE 1
+#else
+#  define UDS_HAS_FILE_MODE 0
+#endif
+
+/* A descriptor that stands for the file and needs no permission to read it (Linux 2.6.39, FreeBSD 14); a directory
+   is opened for reading where there is no such thing. */
+#if defined(O_PATH)
+#  define UDS_O_PATH O_PATH
+#else
+#  define UDS_O_PATH O_RDONLY
+#endif
+
+#define UDS_PROC_FD "/proc/self/fd"
+/* That, two slashes, the digits of an int, and the NUL. */
+#define UDS_PROC_FD_SIZE (sizeof UDS_PROC_FD + 13)
+
+/* How many bytes a name has at most that is bound or connected to in a directory. */
+#if !UDS_HAS_BINDAT
+#  define UDS_MAX_NAME_LEN 0
+#elif defined(__linux__)
+#  define UDS_MAX_NAME_LEN (UDS_SUN_PATH_SIZE - (int)UDS_PROC_FD_SIZE)
+#else
+#  define UDS_MAX_NAME_LEN UDS_MAX_PATH_LEN
+#endif
+
+/* Opens a file into an empty handle, close-on-exec. */
+UDS_FUNCTION int uds_handle_openat(struct uds_handle *into, int directory, const char *name, int flags, int mode)
+{
+    return uds_handle_keep(into, UDS_RESULT(openat(directory < 0 ? AT_FDCWD : directory, name,
+                                                   flags | O_CLOEXEC, (mode_t)mode)));
+}
+
+/* Takes an open file's lock for itself alone (flock(2)), or -EAGAIN when somebody else has it. */
+UDS_FUNCTION int uds_flock(int fd)
+{
+    return UDS_RESULT(flock(fd, LOCK_EX | LOCK_NB));
+}
+
+UDS_FUNCTION int uds_handle_flock(struct uds_handle *handle)
+{
+    UDS_HELD(handle, int, uds_flock(fd));
+}
+
+#if UDS_HAS_BINDAT && defined(__linux__)
+/* Makes the address by which Linux reaches a file of a directory.  Returns its length, or -ENAMETOOLONG. */
+UDS_FUNCTION int uds_sockaddr_at(struct sockaddr_un *into, int directory, const struct sockaddr_un *address,
+                                 socklen_t length)
+{
+    size_t size = length - offsetof(struct sockaddr_un, sun_path);
+    int prefix;
+    char path[UDS_PROC_FD_SIZE + sizeof address->sun_path];
+    if (length < offsetof(struct sockaddr_un, sun_path) || size > sizeof address->sun_path)
+        return -EINVAL;
+    prefix = snprintf(path, sizeof path, UDS_PROC_FD "/%d%s", directory, size != 0 ? "/" : "");
+    memcpy(path + prefix, address->sun_path, size);
+    size = strnlen(path, (size_t)prefix + size);
+    length = uds_sockaddr_fill(into, path, size, 1);
+    return length == 0 ? -ENAMETOOLONG : (int)length;
+}
+
+/* The path is not there when the descriptor is not open, or without /proc, which says nothing about the file. */
+UDS_FUNCTION int uds_through_proc(int result, int directory)
+{
+    if (result != -ENOENT)
+        return result;
+    if (fcntl(directory, F_GETFD) < 0)
+        return -errno;
+    return access(UDS_PROC_FD, F_OK) != 0 ? -ENOSYS : result;
+}
+#endif
+
+UDS_FUNCTION int uds_bindat(int fd, int directory, const struct sockaddr_un *address, socklen_t length)
+{
+#if UDS_HAS_BINDAT && defined(__linux__)
+    struct sockaddr_un reached;
+    int result = uds_sockaddr_at(&reached, directory, address, length);
+    return result < 0 ? result : uds_through_proc(uds_bind(fd, &reached, (socklen_t)result), directory);
+#elif UDS_HAS_BINDAT
+    return UDS_RESULT(bindat(directory, fd, UDS_CONST_SOCKADDR(address), length));
+#else
+    (void)fd;
+    (void)directory;
+    (void)address;
+    (void)length;
+    return -ENOSYS;
+#endif
+}
+
+UDS_FUNCTION int uds_connectat(int fd, int directory, const struct sockaddr_un *address, socklen_t length)
+{
+#if UDS_HAS_BINDAT && defined(__linux__)
+    struct sockaddr_un reached;
+    int result = uds_sockaddr_at(&reached, directory, address, length);
+    return result < 0 ? result : uds_through_proc(uds_connect(fd, &reached, (socklen_t)result), directory);
+#elif UDS_HAS_BINDAT
+    return UDS_RESULT(connectat(directory, fd, UDS_CONST_SOCKADDR(address), length));
+#else
+    (void)fd;
+    (void)directory;
+    (void)address;
+    (void)length;
+    return -ENOSYS;
+#endif
+}
+
+UDS_FUNCTION int uds_handle_bindat(struct uds_handle *handle, int directory, const struct sockaddr_un *address,
+                                   socklen_t length)
+{
+    UDS_HELD(handle, int, uds_bindat(fd, directory, address, length));
+}
+
+UDS_FUNCTION int uds_handle_connectat(struct uds_handle *handle, int directory, const struct sockaddr_un *address,
+                                      socklen_t length)
+{
+    UDS_HELD(handle, int, uds_connectat(fd, directory, address, length));
+}
+
+/* Sets the permissions of a file that is no symbolic link; one is an error, which one depends on the system.  The C
+   library of Linux asks the kernel for it (fchmodat2(2), Linux 6.6), or else goes through /proc. */
+UDS_FUNCTION int uds_fchmodat(int directory, const char *name, int mode)
+{
+    return UDS_RESULT(fchmodat(directory < 0 ? AT_FDCWD : directory, name, (mode_t)mode, AT_SYMLINK_NOFOLLOW));
+}
+
+#endif

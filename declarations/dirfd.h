@@ -1,0 +1,13 @@
+/* Files by a directory's descriptor and a name in it.  A directory below 0 is the working directory. */
+#define UDS_HAS_BINDAT ...
+#define UDS_HAS_FILE_MODE ...
+#define UDS_MAX_NAME_LEN ...
+#define UDS_O_PATH ...
+
+int uds_handle_openat(struct uds_handle *into, int directory, const char *name, int flags, int mode);
+int uds_handle_flock(struct uds_handle *handle);
+int uds_handle_bindat(struct uds_handle *handle, int directory, const struct sockaddr_un *address,
+                      socklen_t length);
+int uds_handle_connectat(struct uds_handle *handle, int directory, const struct sockaddr_un *address,
+                         socklen_t length);
+int uds_fchmodat(int directory, const char *name, int mode);

@@ -1,0 +1,170 @@
+"""Files by a directory's descriptor, as `lib` has them.
+
+Rule: a symbolic link is never followed; what this build does not have is -ENOSYS.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import support
+from handles import new_handle
+
+from uds_cffi import lib
+
+built = pytest.mark.skipif(not lib.UDS_HAS_BINDAT, reason=f"{support.FEATURE_SKIP}bindat is absent")
+not_built = pytest.mark.skipif(bool(lib.UDS_HAS_BINDAT), reason=f"{support.FEATURE_SKIP}bindat is present")
+
+
+@pytest.fixture
+def folder(short_dir: str) -> Iterator[int]:
+    """Open a folder."""
+    number = os.open(short_dir, os.O_RDONLY | os.O_DIRECTORY)
+    yield number
+    os.close(number)
+
+
+@pytest.fixture
+def sockets() -> Iterator[list[Any]]:
+    """Make two sockets."""
+    handles = [new_handle(), new_handle()]
+    for handle in handles:
+        assert lib.uds_handle_socket(handle, lib.SOCK_DGRAM, 1) == 0
+    yield handles
+    for handle in handles:
+        lib.uds_handle_close(handle)
+
+
+def test_openat(folder: int, short_dir: str) -> None:
+    """A file is opened from a folder or from the working directory, close-on-exec, into an empty handle."""
+    for directory, name in ((folder, b"new"), (-1, os.fsencode(f"{short_dir}/new"))):
+        handle = new_handle()
+        assert lib.uds_handle_openat(handle, directory, name, os.O_RDWR | os.O_CREAT, 0o600) == 0
+        assert lib.uds_fcntl(lib.uds_handle_fileno(handle), lib.F_GETFD, 0) == lib.FD_CLOEXEC
+        assert lib.uds_handle_openat(handle, directory, name, os.O_RDONLY, 0) == -errno.EBUSY
+        lib.uds_handle_close(handle)
+    assert stat.S_IMODE(os.stat(f"{short_dir}/new").st_mode) == 0o600
+    assert lib.uds_handle_openat(new_handle(), folder, b"none", os.O_RDONLY, 0) == -errno.ENOENT
+
+
+def test_path_alone_needs_no_permission_to_read(folder: int, short_dir: str) -> None:
+    """UDS_O_PATH opens a folder."""
+    handle = new_handle()
+    assert lib.uds_handle_openat(handle, folder, b".", lib.UDS_O_PATH | os.O_DIRECTORY, 0) == 0
+    assert os.path.sameopenfile(lib.uds_handle_fileno(handle), folder)
+    lib.uds_handle_close(handle)
+
+
+def test_fchmodat(folder: int, short_dir: str) -> None:
+    """Permissions are set as they are asked for; a symbolic link is an error, and what it leads to stays."""
+    path = f"{short_dir}/file"
+    with open(path, "w"):
+        pass
+    os.symlink("file", f"{short_dir}/link")
+    assert lib.uds_fchmodat(folder, b"file", 0o640) == 0
+    assert lib.uds_fchmodat(folder, b"link", 0o777) < 0
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o640
+    assert lib.uds_fchmodat(-1, os.fsencode(path), 0o600) == 0
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    assert lib.uds_fchmodat(folder, b"none", 0o600) == -errno.ENOENT
+
+
+def test_flock(short_dir: str) -> None:
+    """One open file has the lock, until it is closed."""
+    path = os.fsencode(f"{short_dir}/lock")
+    one, two = new_handle(), new_handle()
+    for handle in (one, two):
+        assert lib.uds_handle_openat(handle, -1, path, os.O_RDONLY | os.O_CREAT, 0o600) == 0
+    assert lib.uds_handle_flock(one) == 0
+    assert lib.uds_handle_flock(two) == -errno.EAGAIN
+    lib.uds_handle_close(one)
+    assert lib.uds_handle_flock(two) == 0
+    lib.uds_handle_close(two)
+
+
+@built
+def test_bindat_and_connectat(folder: int, short_dir: str, sockets: list[Any]) -> None:
+    """A name in a folder is bound to, in use then, and connected to."""
+    one, two = sockets
+    address = support.address_of("s")
+    assert lib.uds_handle_connectat(two, folder, *address) == -errno.ENOENT
+    assert lib.uds_handle_bindat(one, folder, *address) == 0
+    assert stat.S_ISSOCK(os.stat(f"{short_dir}/s").st_mode)
+    assert lib.uds_handle_bindat(two, folder, *address) == -errno.EADDRINUSE
+    assert lib.uds_handle_connectat(two, folder, *address) == 0
+    assert lib.uds_handle_send(two, b"x", 1, 0) == 1
+    assert lib.uds_handle_unread_bytes(one) == 1
+
+
+@built
+def test_file_itself(short_dir: str, sockets: list[Any]) -> None:
+    """With the unnamed address the descriptor is not a folder's but the file's own."""
+    one, two = sockets
+    path = f"{short_dir}/{'long' * 20}"
+    assert lib.uds_handle_bind(one, *support.address_of(path)) == 0
+    file = new_handle()
+    assert lib.uds_handle_openat(file, -1, os.fsencode(path), lib.UDS_O_PATH, 0) == 0
+    address, _ = support.address_of("")
+    number = lib.uds_handle_fileno(file)
+    assert lib.uds_handle_connectat(two, number, address, lib.UDS_SUN_PATH_OFFSET) == 0
+    lib.uds_handle_close(file)
+
+
+@built
+def test_longest_name(folder: int, short_dir: str, sockets: list[Any]) -> None:
+    """A name of UDS_MAX_NAME_LEN bytes always fits; one that does not is refused before the kernel."""
+    longest = "n" * lib.UDS_MAX_NAME_LEN
+    assert lib.uds_handle_bindat(sockets[0], folder, *support.address_of(longest)) == 0
+    assert os.listdir(short_dir) == [longest]
+    too_long = support.address_of("n" * lib.UDS_MAX_PATH_LEN)
+    assert lib.uds_handle_bindat(sockets[1], folder, *too_long) == -errno.ENAMETOOLONG
+    assert lib.uds_handle_connectat(sockets[1], folder, *too_long) == -errno.ENAMETOOLONG
+
+
+@built
+def test_bad_folder(sockets: list[Any], number: int) -> None:
+    """A number that is not open is -EBADF, and a file that is no folder -ENOTDIR."""
+    closed = os.dup(number)
+    os.close(closed)
+    address = support.address_of("s")
+    for call in (lib.uds_handle_bindat, lib.uds_handle_connectat):
+        assert call(sockets[0], closed, *address) == -errno.EBADF
+        assert call(sockets[0], number, *address) == -errno.ENOTDIR
+
+
+@built
+def test_bad_length(folder: int, sockets: list[Any]) -> None:
+    """A length that no address can have is -EINVAL."""
+    address, _ = support.address_of("s")
+    for length in (0, 1, 111):
+        assert lib.uds_handle_bindat(sockets[0], folder, address, length) == -errno.EINVAL
+
+
+def without_proc(short_dir: str) -> None:
+    os.chroot(short_dir)
+    folder = os.open("/", os.O_RDONLY)
+    handle = new_handle()
+    assert lib.uds_handle_socket(handle, lib.SOCK_DGRAM, 1) == 0
+    for call in (lib.uds_handle_bindat, lib.uds_handle_connectat):
+        assert call(handle, folder, *support.address_of("s")) == -errno.ENOSYS
+
+
+@built
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may change the root")
+def test_without_proc(short_dir: str) -> None:
+    """Where /proc is missing the calls are missing, which is not taken for a missing file."""
+    support.run_child(without_proc, short_dir)
+
+
+@not_built
+def test_not_built(folder: int, sockets: list[Any]) -> None:
+    """Without the feature there is nothing to call, and no name fits."""
+    address = support.address_of("s")
+    assert lib.uds_handle_bindat(sockets[0], folder, *address) == -errno.ENOSYS
+    assert lib.uds_handle_connectat(sockets[0], folder, *address) == -errno.ENOSYS
+    assert lib.UDS_MAX_NAME_LEN == 0

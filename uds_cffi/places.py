@@ -1,0 +1,209 @@
+"""Where a path leads: what bind(2) and connect(2) are given, and how calls on files find the same file.
+
+Rules:
+- A path that is too long for an address is reached through a descriptor of its directory, and only for who asks for it.
+- A directory that is opened here has an owner, and is closed when the place is left.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from . import calls
+from ._lib import lib
+from .address import UNNAMED, UnixSocketAddr, path_bytes
+from .capabilities import require
+from .errors import AddressError, FeatureUnavailable, error
+from .owner import Owner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from typing_extensions import Self
+
+    from ._lib import CData
+    from .address import AddressLike
+
+_MAX_PATH: int = lib.UDS_MAX_PATH_LEN
+# How long a name in a directory may be.
+MAX_NAME: int = lib.UDS_MAX_NAME_LEN
+_FEATURE = "bindat"
+
+
+class Place:
+    """A file's name, from a directory.
+
+    A context manager: leaving it closes the directories that were opened for it.
+
+    Attributes:
+        asked: the path as it was given (str).
+        name: how calls on files find it from the directory (str).
+        directory: a descriptor (int), or None for the working directory.
+        given: whether that is the caller's own directory (bool).
+        address: what the kernel is given with the directory (UnixSocketAddr), or None when the name is too long.
+    """
+
+    __slots__ = ("asked", "name", "directory", "given", "address", "_owned")
+
+    asked: str
+    name: str
+    directory: int | None
+    given: bool
+    address: UnixSocketAddr | None
+    _owned: list[Owner]
+
+    def __init__(self, path: str, directory: int | None = None) -> None:
+        """Name a file from a directory, or from the working directory."""
+        self.asked = self.name = path
+        self.directory = directory
+        self.given = False
+        raw = os.fsencode(path)
+        self.address = UnixSocketAddr._make("path", raw) if len(raw) <= _limit(directory) else None
+        self._owned = []
+
+    def __str__(self) -> str:
+        return self.asked
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for owner in self._owned:
+            owner.close()
+
+    def open(self, name: str, flags: int, mode: int = 0) -> Owner:
+        """Open a file from the directory, close-on-exec; the place owns it."""
+        owner = Owner._empty()
+        self._owned.append(owner)
+        calls.check(self.open_into(owner._handle, name, flags, mode), name)
+        return owner
+
+    def open_into(self, handle: CData, name: str, flags: int, mode: int = 0) -> int:
+        """Open a file from the directory, close-on-exec, into an empty handle: 0 or -errno."""
+        return lib.uds_handle_openat(handle, self._from(), os.fsencode(name), flags, mode)
+
+    def chmod(self, mode: int) -> int:
+        """Set the permissions, but not through a symbolic link: 0 or -errno."""
+        return lib.uds_fchmodat(self._from(), os.fsencode(self.name), mode)
+
+    def _from(self) -> int:
+        return -1 if self.directory is None else self.directory
+
+    def beside(self, suffix: str) -> str:
+        """Return the name of a file in the same directory that belongs to this one.
+
+        It is made of at most 64 bytes of the name, so that it always fits; where two files share one they also share
+        its lock.
+        """
+        folder, name = os.path.split(self.name)
+        return os.path.join(folder, "." + os.fsdecode(os.fsencode(name)[:64]) + suffix)
+
+    def status(self) -> os.stat_result | None:
+        """Return what is there (lstat(2)), or None for nothing."""
+        try:
+            return os.stat(self.name, dir_fd=self.directory, follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def unlink(self) -> None:
+        """Remove the name (unlink(2))."""
+        os.unlink(self.name, dir_fd=self.directory)
+
+    def bind(self, handle: CData) -> int:
+        """Bind a socket here: 0 or -errno."""
+        assert self.address is not None
+        if self.directory is None:
+            return lib.uds_handle_bind(handle, *self.address._raw())
+        return self._known(lib.uds_handle_bindat(handle, self.directory, *self.address._raw()))
+
+    def connect(self, handle: CData) -> int:
+        """Connect a socket to the one here: 0 or -errno."""
+        if self.address is None:
+            file = Owner._empty()
+            with file:
+                result = self.open_into(file._handle, self.name, lib.UDS_O_PATH)
+                if result < 0:
+                    return result
+                return self._known(lib.uds_handle_connectat(handle, file.fileno(), *UNNAMED._raw()))
+        if self.directory is None:
+            return lib.uds_handle_connect(handle, *self.address._raw())
+        return self._known(lib.uds_handle_connectat(handle, self.directory, *self.address._raw()))
+
+    def _known(self, result: int) -> int:
+        if result == -errno.ENOSYS:
+            raise FeatureUnavailable(_FEATURE, "kernel")
+        return result
+
+
+def place_of(addr: AddressLike, dir_fd: Any = None, long_path: bool = False) -> Place:
+    """Find the place of a path.
+
+    Args:
+        addr: a UnixSocketAddr, or a path as str, bytes or os.PathLike.
+        dir_fd: where a relative path begins: a directory, as int or an object with ``fileno()``, or None.
+        long_path: whether the path may be longer than an address.
+
+    Raises:
+        AddressError: no path, or one that is too long.
+        TypeError, ValueError: no descriptor.
+        FeatureUnavailable: "bindat", where it takes a directory's descriptor.
+        OSError: with the path, a directory cannot be opened.
+    """
+    path = _path_of(addr)
+    number = None if dir_fd is None else directory_number(dir_fd)
+    given = number is not None and not path.startswith("/")
+    size = len(os.fsencode(path))
+    if size > _MAX_PATH and not long_path:
+        # It says so itself.
+        UnixSocketAddr._coerce(addr)
+    if not given and size <= _MAX_PATH:
+        return Place(path)
+    require(_FEATURE)
+    folder, name = os.path.split(path)
+    if not name:
+        raise error(errno.ENOENT, path)
+    place = Place(name, number if given else None)
+    place.asked, place.given = path, given
+    try:
+        if folder:
+            place.directory = place.open(folder, lib.UDS_O_PATH | os.O_DIRECTORY).fileno()
+        raw = os.fsencode(name)
+        place.address = UnixSocketAddr._make("path", raw) if len(raw) <= _limit(place.directory) else None
+        if place.address is None and not long_path:
+            text = f"the name {name!r} is {len(raw)} bytes long; with dir_fd the limit is {MAX_NAME}"
+            raise AddressError(f"{text}; bind() and connect() take longer ones with long_path=True")
+    except BaseException:
+        place.__exit__()
+        raise
+    return place
+
+
+def _limit(directory: int | None) -> int:
+    """Return how many bytes the address of a file may have, from a directory."""
+    return _MAX_PATH if directory is None else MAX_NAME
+
+
+def directory_number(dir_fd: Any) -> int:
+    """Return the number of a directory's descriptor that is an int or an object with ``fileno()``."""
+    number = dir_fd if type(dir_fd) is int else getattr(dir_fd, "fileno", lambda: None)()
+    if type(number) is not int:
+        raise TypeError(f"dir_fd is an int or an object with fileno(), not {type(dir_fd).__name__}")
+    if not 0 <= number < 2**31:
+        raise ValueError(f"dir_fd is an open descriptor, not {number}")
+    return number
+
+
+def _path_of(addr: AddressLike) -> str:
+    """Return a path of any length."""
+    if isinstance(addr, UnixSocketAddr):
+        if addr.kind != "path":
+            raise AddressError(f"the address {str(addr)!r} is no path")
+        return os.fsdecode(addr.name)
+    path = path_bytes(addr)
+    if len(path) <= _MAX_PATH:
+        return _path_of(UnixSocketAddr._coerce(addr))
+    if b"\0" in path:
+        raise AddressError(f"the path {addr!r} has a NUL at byte {path.index(0)} of {len(path)}")
+    return os.fsdecode(path)
