@@ -279,6 +279,9 @@ def test_what_would_lose_it_is_refused(streams):
     ):
         with pytest.raises(ValueError, match="MSG_WAITALL with MSG_OOB"):
             call()
+    for size, error in ((-1, ValueError), (2**40, ValueError), (1.0, TypeError), ("1", TypeError)):
+        with pytest.raises(error, match="a size "):
+            right.recv(size, MSG_OOB)
     assert right.recv(1, MSG_OOB) == b"!"
 
 

@@ -1,7 +1,9 @@
 """Out-of-band data of streams (MSG_OOB).
 
-Rule: what the kernel answers for a missing feature is FeatureUnavailable, and a call that would lose the byte is
-refused before the kernel sees it.
+Rules:
+- What the kernel answers for a missing feature is FeatureUnavailable.  That is decided by what a call returned, and
+  never by what was raised: a signal handler may raise any OSError within a call.
+- A call that would lose the byte is refused before the kernel sees it.
 """
 
 from __future__ import annotations
@@ -15,12 +17,7 @@ from .errors import FeatureUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeVar
-
     from ._lib import CData
-
-    Result = TypeVar("Result")
 
 FEATURE = "out_of_band"
 
@@ -41,17 +38,11 @@ def check_out_of_band(flags: int, size: int) -> None:
         raise ValueError("MSG_OOB is about one byte: it needs data to send, or room to receive it")
 
 
-def out_of_band(call: Callable[[], Result]) -> Result:
-    """Make a call with MSG_OOB, and tell a kernel that has none from other errors."""
-    try:
-        return call()
-    except OSError as error:
-        if error.errno == errno.EOPNOTSUPP:
-            missing = FeatureUnavailable(FEATURE, "kernel", error.errno)
-            # How far the call got, where it says so.
-            vars(missing).update(vars(error))
-            raise missing from None
-        raise
+def check_answer(result: int) -> int:
+    """Return the result of a call with MSG_OOB, or raise the error; a kernel that has none answers EOPNOTSUPP."""
+    if result == -errno.EOPNOTSUPP:
+        raise FeatureUnavailable(FEATURE, "kernel", errno.EOPNOTSUPP)
+    return calls.check(result)
 
 
 class OutOfBand:

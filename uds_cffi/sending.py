@@ -8,6 +8,8 @@ Rules:
 
 from __future__ import annotations
 
+import errno
+
 from .calls import IOV_MAX, MSG_DONTWAIT, MSG_OOB, check, readable, unsent_bytes
 from .calls import send as c_send
 from .capabilities import require
@@ -15,7 +17,7 @@ from .connected import Connected
 from .fds import Borrowed
 from .flags import SEND, check_flags
 from .message import Outgoing, check_ancillary, export, send_fds, send_ints
-from .outofband import check_out_of_band, out_of_band
+from .outofband import check_answer, check_out_of_band
 from .vectors import join
 from .waiting import deadline_of, is_over, try_once
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from .ancillary import SocketAncillary
 
 
+_EAGAIN = -errno.EAGAIN
 # Up to this size, in bytes, copying a buffer costs less than exporting it.
 _COPIED = 4096
 
@@ -71,14 +74,17 @@ class Sending(Connected):
         with export(data) as pointer:
             if flags & MSG_OOB:
                 check_out_of_band(flags, len(pointer))
-                return out_of_band(lambda: self._send(pointer, flags))
+                return check_answer(self._send_code(pointer, flags))
             return self._send(pointer, flags)
 
     def _send(self, data: Any, flags: int, sent: int | None = None) -> int:
+        return check(self._send_code(data, flags, sent))
+
+    def _send_code(self, data: Any, flags: int, sent: int | None = None) -> int:
         def attempt() -> int:
             return c_send(self._handle, data, len(data), self._send_flags | flags)
 
-        return self._write(attempt, flags, result=sent)
+        return self._write_code(attempt, flags, result=sent)
 
     def try_send(self, data: Any, flags: int = 0) -> int | None:
         """Send bytes if that is possible at once: returns how many went, or None when the call would block.
@@ -90,7 +96,8 @@ class Sending(Connected):
         if flags & MSG_OOB:
             with export(data) as pointer:
                 check_out_of_band(flags, len(pointer))
-                return out_of_band(lambda: self._try_send(pointer, flags))
+                sent = self._send_code(pointer, flags | MSG_DONTWAIT)
+                return None if sent == _EAGAIN else check_answer(sent)
         if type(data) is not bytes:
             with readable(data) as pointer:
                 return self._try_send(pointer, flags)

@@ -26,7 +26,7 @@ from .fds import Borrowed
 from .flags import PEEK, RECV_MESSAGE, RECV_STREAM, SEND, SEND_STREAM, TRY_STREAM, check_flags
 from .listener import Listener
 from .message import Outgoing, check_list, export
-from .outofband import OutOfBand, check_out_of_band, out_of_band
+from .outofband import OutOfBand, check_answer, check_out_of_band
 from .receiver import Receiver, adapt, borrow_receiver, check_size, give_small, return_receiver, take_small
 from .receiving import Receiving
 from .unbatched import Unbatched
@@ -94,7 +94,9 @@ class UnixStream(Unbatched, OutOfBand, Receiving):
             if flags & MSG_WAITALL:
                 return self._recv_whole(size, flags)
             if flags & MSG_OOB:
-                return out_of_band(lambda: self._receive(receive, size, flags))[0]
+                # There is one such byte at most.
+                byte = bytearray(min(check_size(size), 1))
+                return bytes(byte[: self.recv_into(byte, flags)])
             return self._receive(receive, size, flags)[0]
         try:
             receiver = take_small()
@@ -181,7 +183,7 @@ class UnixStream(Unbatched, OutOfBand, Receiving):
                 return count
         with writable(buffer) as memory:
             if flags and _check_stream_flags(flags, len(memory)) & MSG_OOB:
-                return out_of_band(lambda: check(self._recv_once(memory, len(memory), flags, None, None)))
+                return check_answer(self._recv_once(memory, len(memory), flags, None, None))
             if flags & MSG_WAITALL:
                 count, code = self._fill(memory, len(memory), flags)
                 if code and not (count and code in _WAITS):
@@ -306,10 +308,8 @@ class UnixStream(Unbatched, OutOfBand, Receiving):
             size, deadline = len(memory), deadline_of(self._write_timeout)
             if flags & MSG_OOB:
                 check_out_of_band(flags, size)
-                # A short send has no out-of-band byte yet, so the flag goes with each piece.
-                out_of_band(lambda: self._send_rest(memory, size, flags, 0, deadline))
-            else:
-                self._send_rest(memory, size, flags, 0, deadline)
+            # A short send has no out-of-band byte yet, so the flag goes with each piece.
+            self._send_rest(memory, size, flags, 0, deadline)
 
     def _send_rest(self, memory: CData, size: int, flags: int, sent: int, deadline: float | None) -> None:
         def attempt() -> int:
@@ -320,7 +320,8 @@ class UnixStream(Unbatched, OutOfBand, Receiving):
             while sent < size:
                 if sent and deadline is not None:
                     remaining(deadline)
-                sent += self._write(attempt, flags, deadline)
+                count = self._write_code(attempt, flags, deadline)
+                sent += check_answer(count) if flags & MSG_OOB else check(count)
         except OSError as problem:
             problem.sent = sent  # type: ignore[attr-defined]
             raise
