@@ -205,6 +205,9 @@ def test_options_that_there_are_not(handle):
         with pytest.raises(OSError, match="Protocol not available") as caught:
             call()
         assert caught.value.errno == errno.ENOPROTOOPT
+    assert calls.getsockopt_or_code(handle, calls.SOL_SOCKET, 12345, 4) == -errno.ENOPROTOOPT
+    assert calls.setsockopt_int_or_code(handle, calls.SOL_SOCKET, 12345, 1) == -errno.ENOPROTOOPT
+    assert calls.get_timeout_or_code(handle, 12345) == -errno.ENOPROTOOPT
 
 
 def test_timeouts(handle):

@@ -15,9 +15,9 @@ from typing import Any, Callable
 import pytest
 import support
 from blocked import Ticks, fill
-from interrupting import Interruption, is_interrupted
+from interrupting import STRIDE, Interruption, is_interrupted
 
-from uds_cffi import MSG_DONTWAIT, MSG_OOB, UnixStream
+from uds_cffi import MSG_DONTWAIT, MSG_OOB, FeatureUnavailable, UnixDatagram, UnixStream, probes
 
 
 class Unsupported(Interruption, OSError):
@@ -36,9 +36,9 @@ def streams() -> Iterator[tuple[Any, Any]]:
         yield one, two
 
 
-def at_each_step(call: Callable[[], object], prepare: Callable[[], object] = lambda: None) -> None:
-    """Raise at every step of a call: is_interrupted() fails when anything else comes out, or nothing."""
-    for step in itertools.count(1):
+def at_each_step(call: Callable[[], object], prepare: Callable[[], object] = lambda: None, stride: int = 1) -> None:
+    """Raise at steps of a call: is_interrupted() fails when anything else comes out, or nothing."""
+    for step in itertools.count(1, stride):
         prepare()
         if not is_interrupted(call, step, Unsupported):
             assert step > 1
@@ -85,3 +85,43 @@ def test_out_of_band_that_waits(streams: tuple[Any, Any], name: str, timeout: fl
 
     with Ticks(refuse), pytest.raises(Unsupported):
         getattr(one, name)(b"!", MSG_OOB)
+
+
+# A row of each class, and what it is set to.
+OPTIONS = {
+    "pass_credentials": True,
+    "peek_offset": 0,
+    "send_buffer": 20000,
+    "receive_timeout": 1.0,
+    "timestamps": "microseconds",
+    "cookie": None,
+}
+
+
+@pytest.mark.usefixtures("finalizers_may_speak")
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options(name: str) -> None:
+    """Reading and setting an option lets a handler's exception out at each step."""
+    one, two = UnixDatagram.pair()
+    with one, two:
+        try:
+            before = getattr(one.options, name)
+        except FeatureUnavailable:
+            return
+        at_each_step(lambda: getattr(one.options, name))
+        if OPTIONS[name] is not None:
+            at_each_step(lambda: setattr(one.options, name, OPTIONS[name]))
+            assert getattr(one.options, name) not in (None, before)
+
+
+@pytest.mark.usefixtures("finalizers_may_speak")
+def test_repr_of_options(streams: tuple[Any, Any]) -> None:
+    """So does the repr, which shows what the kernel knows and leaves out what it does not."""
+    at_each_step(lambda: repr(streams[0].options), stride=max(1, STRIDE // 5))
+
+
+@pytest.mark.usefixtures("finalizers_may_speak")
+@pytest.mark.parametrize("name", ["cookie", "namespace_cookie"])
+def test_probes(name: str) -> None:
+    """So do probes that look at an answer of the kernel."""
+    at_each_step(getattr(probes, name), stride=STRIDE)

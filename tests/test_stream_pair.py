@@ -60,11 +60,7 @@ def test_pair_has_the_options_on_both_ends(kind: Any) -> None:
 @pytest.mark.parametrize("kind", support.TYPES)
 def test_option_that_the_kernel_refuses_leaves_nothing_open(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """When an option cannot be set, the sockets that were made for it are closed."""
-
-    def refuse(*_: object) -> None:
-        raise OSError(errno.EPERM, "refused")
-
-    monkeypatch.setattr("uds_cffi.calls.setsockopt_int", refuse)
+    monkeypatch.setattr("uds_cffi.calls.setsockopt_int_or_code", lambda *_: -errno.EPERM)
     for make in (kind.pair, lambda **options: kind.connect("nowhere", **options)):
         with pytest.raises(PermissionError):
             make(options={"send_buffer": 50_000})

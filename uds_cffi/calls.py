@@ -136,8 +136,7 @@ HANDLE = ffi.typeof("struct uds_handle[1]")
 _FDS = ffi.typeof("struct uds_fds *")
 _INTS = ffi.typeof("int[]")
 
-# Bytes of the largest value that an option with a fixed size has: a struct timeval.
-_LARGEST_VALUE = 16
+INT_SIZE: int = ffi.sizeof("int")
 
 # In the child of a fork the calls that other threads were making do not exist.
 os.register_at_fork(after_in_child=lib.uds_after_fork_in_child)
@@ -245,18 +244,20 @@ def readlink(handle: CData) -> str | None:
     return ffi.unpack(target, size).decode("ascii", "replace") if size >= 0 else None
 
 
-def getsockopt(handle: CData, level: int, name: int, size: int) -> bytes:
-    """Return the value of an option, at most ``size`` bytes."""
+def getsockopt_or_code(handle: CData, level: int, name: int, size: int) -> bytes | int:
+    """Return the value of an option, at most ``size`` bytes, or -errno."""
     value = ffi.new("unsigned char[]", max(size, 1))
     length = ffi.new("socklen_t *", size)
-    check(lib.uds_handle_getsockopt(handle, level, name, value, length))
-    return bytes(ffi.buffer(value, min(length[0], size)))
+    result: int = lib.uds_handle_getsockopt(handle, level, name, value, length)
+    return result if result < 0 else bytes(ffi.buffer(value, min(length[0], size)))
 
 
-def has_option(handle: CData, level: int, name: int) -> bool:
-    """Whether the value of an option can be read."""
-    length = ffi.new("socklen_t *", _LARGEST_VALUE)
-    return lib.uds_handle_getsockopt(handle, level, name, ffi.new("char[]", _LARGEST_VALUE), length) == 0
+def getsockopt(handle: CData, level: int, name: int, size: int) -> bytes:
+    """Return the value of an option, at most ``size`` bytes; raise OSError."""
+    value = getsockopt_or_code(handle, level, name, size)
+    if isinstance(value, int):
+        raise error(-value)
+    return value
 
 
 def getsockopt_int(handle: CData, level: int, name: int) -> int:
@@ -272,10 +273,15 @@ def setsockopt(handle: CData, level: int, name: int, value: bytes) -> None:
     check(lib.uds_handle_setsockopt(handle, level, name, value, len(value)))
 
 
-def setsockopt_int(handle: CData, level: int, name: int, value: int) -> None:
-    """Set an option that is a C int."""
+def setsockopt_int_or_code(handle: CData, level: int, name: int, value: int) -> int:
+    """Set an option that is a C int: 0, or -errno."""
     number = ffi.new("int *", value)
-    check(lib.uds_handle_setsockopt(handle, level, name, number, ffi.sizeof("int")))
+    return int(lib.uds_handle_setsockopt(handle, level, name, number, ffi.sizeof("int")))
+
+
+def setsockopt_int(handle: CData, level: int, name: int, value: int) -> None:
+    """Set an option that is a C int; raise OSError."""
+    check(setsockopt_int_or_code(handle, level, name, value))
 
 
 def has_timeout(handle: CData, name: int) -> bool:
@@ -284,11 +290,16 @@ def has_timeout(handle: CData, name: int) -> bool:
     return lib.uds_handle_get_timeout(handle, name, value) == 0 and value[0] != 0
 
 
-def get_timeout(handle: CData, name: int) -> int:
-    """Return SO_RCVTIMEO or SO_SNDTIMEO in microseconds, 0 for none."""
+def get_timeout_or_code(handle: CData, name: int) -> int:
+    """Return SO_RCVTIMEO or SO_SNDTIMEO in microseconds, 0 for none, or -errno."""
     value = ffi.new("int64_t *")
-    check(lib.uds_handle_get_timeout(handle, name, value))
-    return int(value[0])
+    result: int = lib.uds_handle_get_timeout(handle, name, value)
+    return result if result < 0 else int(value[0])
+
+
+def get_timeout(handle: CData, name: int) -> int:
+    """Return the same, but raise OSError."""
+    return check(get_timeout_or_code(handle, name))
 
 
 def peer_credentials(handle: CData) -> tuple[int | None, int | None, int | None]:

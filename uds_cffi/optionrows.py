@@ -1,7 +1,9 @@
 """The table of socket options: what each row is, and where it means something.
 
-Rule: an option is a row, and nothing else in the library names it.  A row says for which sockets it is; on others it is
-refused, because the kernel would store most of them and do nothing.
+Rules:
+- An option is a row, and nothing else in the library names it.  A row says for which sockets it is; on others it is
+  refused, because the kernel would store most of them and do nothing.
+- What the kernel answers is returned, and raised elsewhere: an OSError that comes out of here is a signal handler's.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import sys
 
 from . import calls
-from .capabilities import ROWS
 from .waiting import check_timeout
 
 TYPE_CHECKING = False
@@ -26,6 +27,14 @@ LISTENER = "listener"
 _ALL = (STREAM, DATAGRAM, SEQPACKET, LISTENER)
 _CONNECTIONS = (STREAM, DATAGRAM, SEQPACKET)
 _PACKETS = (DATAGRAM, SEQPACKET)
+
+
+def _read_number(handle: CData, constant: int, size: int = calls.INT_SIZE) -> tuple[int, Any]:
+    """Read an option that is a number: 0 and the number, or -errno and None."""
+    value = calls.getsockopt_or_code(handle, calls.SOL_SOCKET, constant, size)
+    if isinstance(value, int):
+        return value, None
+    return 0, int.from_bytes(value, sys.byteorder, signed=size == calls.INT_SIZE)
 
 
 class Option:
@@ -103,23 +112,17 @@ class Option:
             raise ValueError(f"option {self.name}: {value} is not within {self.least} to 2147483647")
         return value
 
-    def is_here(self, handle: CData) -> bool:
-        """Whether this build and this kernel can read the option, and the socket is open."""
-        if self.feature is not None and not ROWS[self.feature][0]:
-            return False
-        return calls.has_option(handle, calls.SOL_SOCKET, self.constant)
-
     def is_set(self, handle: CData, value: object) -> bool:
         """Whether the value that was read is another one than that of a new socket."""
         return value != self.default
 
-    def get(self, handle: CData) -> Any:
-        """Read the option."""
-        return calls.getsockopt_int(handle, calls.SOL_SOCKET, self.constant)
+    def get(self, handle: CData) -> tuple[int, Any]:
+        """Read the option: 0 and its value, or -errno and None."""
+        return _read_number(handle, self.constant)
 
-    def set(self, handle: CData, value: Any) -> None:
-        """Set the option to a checked value."""
-        calls.setsockopt_int(handle, calls.SOL_SOCKET, self.constant, value)
+    def set(self, handle: CData, value: Any) -> int:
+        """Set the option to a checked value: 0, or -errno."""
+        return calls.setsockopt_int_or_code(handle, calls.SOL_SOCKET, self.constant, value)
 
 
 class BoolOption(Option):
@@ -134,9 +137,10 @@ class BoolOption(Option):
             raise TypeError(f"option {self.name} is True or False, not {value!r}")
         return int(value)
 
-    def get(self, handle: CData) -> bool:
+    def get(self, handle: CData) -> tuple[int, Any]:
         """Read the option."""
-        return bool(super().get(handle))
+        code, value = super().get(handle)
+        return code, value if code else bool(value)
 
 
 class BufferOption(Option):
@@ -149,10 +153,8 @@ class BufferOption(Option):
 
     def is_set(self, handle: CData, value: object) -> bool:
         """Whether somebody has set it; also where the kernel does not tell."""
-        if calls.SO_BUF_LOCK < 0 or not calls.has_option(handle, calls.SOL_SOCKET, calls.SO_BUF_LOCK):
-            return True
-        locks = calls.getsockopt_int(handle, calls.SOL_SOCKET, calls.SO_BUF_LOCK)
-        return bool(locks & self._LOCKS.get(self.constant, 0))
+        code, locks = (-1, 0) if calls.SO_BUF_LOCK < 0 else _read_number(handle, calls.SO_BUF_LOCK)
+        return code < 0 or bool(locks & self._LOCKS.get(self.constant, 0))
 
 
 class NumberOption(Option):
@@ -160,9 +162,9 @@ class NumberOption(Option):
 
     __slots__ = ()
 
-    def get(self, handle: CData) -> int:
+    def get(self, handle: CData) -> tuple[int, Any]:
         """Read the option."""
-        return int.from_bytes(calls.getsockopt(handle, calls.SOL_SOCKET, self.constant, 8), sys.byteorder)
+        return _read_number(handle, self.constant, 8)
 
 
 class TimeoutOption(Option):
@@ -176,14 +178,14 @@ class TimeoutOption(Option):
         seconds = check_timeout(value)
         return 0 if seconds is None else min(max(1, round(seconds * 1e6)), 2**50)
 
-    def get(self, handle: CData) -> float | None:
+    def get(self, handle: CData) -> tuple[int, Any]:
         """Read the option."""
-        microseconds = calls.get_timeout(handle, self.constant)
-        return microseconds / 1e6 if microseconds else None
+        microseconds = calls.get_timeout_or_code(handle, self.constant)
+        return (0, microseconds / 1e6) if microseconds > 0 else (microseconds, None)
 
-    def set(self, handle: CData, value: Any) -> None:
+    def set(self, handle: CData, value: Any) -> int:
         """Set the option to a checked value."""
-        calls.check(calls.set_timeout(handle, self.constant, value))
+        return int(calls.set_timeout(handle, self.constant, value))
 
 
 class TimestampsOption(Option):
@@ -202,22 +204,23 @@ class TimestampsOption(Option):
             raise ValueError(f"option {self.name} is {self.value}, not {value!r}")
         return self._UNITS.index(value)
 
-    def get(self, handle: CData) -> str:
+    def get(self, handle: CData) -> tuple[int, Any]:
         """Read which of the options is on."""
         # In this order: the kernel says of SO_TIMESTAMP_NEW that it is on when it is SO_TIMESTAMPNS_NEW (Linux 6.18).
         for place, constants in ((2, calls.NANOSECOND_STAMPS), (1, calls.MICROSECOND_STAMPS)):
             for constant in constants:
+                code, value = _read_number(handle, constant)
                 # The new ones are unknown before Linux 5.1; the first is the C library's own.
-                if constant != constants[0] and not calls.has_option(handle, calls.SOL_SOCKET, constant):
-                    continue
-                if calls.getsockopt_int(handle, calls.SOL_SOCKET, constant):
-                    return self._UNITS[place]
-        return self._UNITS[0]
+                if code < 0 and constant == constants[0]:
+                    return code, None
+                if value:
+                    return 0, self._UNITS[place]
+        return 0, self._UNITS[0]
 
-    def set(self, handle: CData, value: Any) -> None:
+    def set(self, handle: CData, value: Any) -> int:
         """Switch one on, which switches the others off, or all off."""
         constants = calls.NANOSECOND_STAMPS if value == 2 else calls.MICROSECOND_STAMPS
-        calls.setsockopt_int(handle, calls.SOL_SOCKET, constants[0], int(value > 0))
+        return calls.setsockopt_int_or_code(handle, calls.SOL_SOCKET, constants[0], int(value > 0))
 
 
 ROWS_BY_NAME: dict[str, Option] = {

@@ -1,15 +1,18 @@
 """Socket options, read and set by name.
 
-Rule: what the kernel would store without doing anything is refused, with the reason, before the kernel is asked.  An
-option that this build does not have raises FeatureUnavailable; a name without a row is an AttributeError.
+Rules:
+- What the kernel would store without doing anything is refused, with the reason, before the kernel is asked.  An option
+  that this build does not have raises FeatureUnavailable; a name without a row is an AttributeError.
+- Whether the kernel lacks an option is decided by the code that it returned, and never by what was raised: a signal
+  handler may raise any OSError.
 """
 
 from __future__ import annotations
 
 import errno
 
-from .capabilities import require
-from .errors import FeatureUnavailable
+from .capabilities import ROWS, require
+from .errors import FeatureUnavailable, error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,29 +30,30 @@ def _rows() -> dict[str, Option]:
     return ROWS_BY_NAME
 
 
-def _row(name: str, role: str) -> Option:
+def _row(name: object, role: str) -> Option:
     rows = _rows()
-    try:
-        row = rows[name]
-    except (KeyError, TypeError):
-        raise AttributeError(f"there is no option {name!r}; the options are {', '.join(sorted(rows))}") from None
+    row = rows.get(name) if isinstance(name, str) else None
+    if row is None:
+        raise AttributeError(f"there is no option {name!r}; the options are {', '.join(sorted(rows))}")
     row.check_socket(role)
     if row.feature is not None:
         require(row.feature)
     return row
 
 
-def _writable_row(name: str, role: str) -> Option:
+def _writable_row(name: object, role: str) -> Option:
     row = _row(name, role)
     if row.access == "read":
         raise AttributeError(f"option {name} can only be read")
     return row
 
 
-def _translate(row: Option, error: OSError) -> OSError:
-    if row.feature is not None and error.errno in (errno.ENOPROTOOPT, errno.EOPNOTSUPP):
-        return FeatureUnavailable(row.feature, "kernel", error.errno)
-    return error
+def _check_answer(row: Option, code: int) -> None:
+    """Raise what the kernel's answer says, unless it is 0."""
+    if row.feature is not None and code in (-errno.ENOPROTOOPT, -errno.EOPNOTSUPP):
+        raise FeatureUnavailable(row.feature, "kernel", -code)
+    if code < 0:
+        raise error(-code)
 
 
 class Options:
@@ -85,18 +89,14 @@ class Options:
         row = _row(name, self._role)
         if row.access == "write":
             return self._written.get(name)
-        try:
-            return row.get(self._handle)
-        except OSError as error:
-            raise _translate(row, error) from None
+        code, value = row.get(self._handle)
+        _check_answer(row, code)
+        return value
 
     def __setattr__(self, name: str, value: Any) -> None:
         row = _writable_row(name, self._role)
         raw = row.check(value)
-        try:
-            row.set(self._handle, raw)
-        except OSError as error:
-            raise _translate(row, error) from None
+        _check_answer(row, row.set(self._handle, raw))
         if row.access == "write":
             self._written[name] = value
 
@@ -108,16 +108,16 @@ class Options:
         if row.access == "write":
             value = self._written.get(row.name)
             return value if value != row.default else None
-        # An error is not waited for, because it might be one that a signal handler raises.
-        if row.access == "read" or not row.is_here(self._handle):
+        # What this build lacks is not asked for, and what the kernel lacks is not shown.
+        if row.access == "read" or (row.feature is not None and not ROWS[row.feature][0]):
             return None
-        value = row.get(self._handle)
-        return value if row.is_set(self._handle, value) else None
+        code, value = row.get(self._handle)
+        return value if code == 0 and row.is_set(self._handle, value) else None
 
     def __repr__(self) -> str:
         rows = _rows()
         shown = [(name, self._shown(rows[name])) for name in dir(self)]
-        return f"<Options {' '.join(f'{name}={value!r}' for name, value in shown if value is not None)}>"
+        return f"<{' '.join(['Options', *(f'{name}={value!r}' for name, value in shown if value is not None)])}>"
 
 
 def check_options(options: Mapping[str, Any] | None, role: str) -> dict[str, Any]:

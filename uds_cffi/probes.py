@@ -182,10 +182,8 @@ def unsent_bytes(pair: Pair) -> object:
 
 
 def _number(handle: CData, name: int) -> bytes:
-    try:
-        return calls.getsockopt(handle, lib.SOL_SOCKET, name, 8)
-    except OSError:
-        return b""
+    value = calls.getsockopt_or_code(handle, lib.SOL_SOCKET, name, 8)
+    return b"" if isinstance(value, int) else value
 
 
 @probe(lib.SOCK_STREAM)
