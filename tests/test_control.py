@@ -232,8 +232,7 @@ def test_part_of_a_descriptor_is_none() -> None:
 def test_unknown_kind_then_known_kind(datagrams: tuple[UnixDatagram, UnixDatagram], registry: None) -> None:
     """A timestamp that nobody here decodes arrives as bytes, and as a value once a decoder is registered."""
     one, two = datagrams
-    if support.supported("timestamps"):
-        unregister_decoder(lib.SOL_SOCKET, SO_TIMESTAMP)
+    control._decoders.pop((lib.SOL_SOCKET, SO_TIMESTAMP), None)
     two.set_option(lib.SOL_SOCKET, SO_TIMESTAMP, 1)
     ancillary = SocketAncillary(256)
     one.send(b"x")
@@ -354,7 +353,13 @@ def test_bad_arguments_of_the_registry(registry: None, arguments: Any) -> None:
         register_decoder(*arguments)
 
 
-def test_forgetting_what_is_not_registered(registry: None) -> None:
-    """There is nothing to forget: KeyError."""
-    with pytest.raises(KeyError):
-        unregister_decoder(LEVEL, TYPE)
+@pytest.mark.parametrize("key", [(LEVEL, TYPE), *sorted(control._OWN)])
+def test_forgetting_what_is_not_registered(registry: None, key: tuple[int, int]) -> None:
+    """There is nothing to forget, of the library's own decoders neither: KeyError."""
+    before = dict(control._decoders)
+    register_decoder(*key, len)
+    unregister_decoder(*key)
+    with pytest.raises(KeyError, match=f"no decoder is registered for level {key[0]} and type {key[1]}"):
+        unregister_decoder(*key)
+    assert control._decoders == before
+    assert not control.replaced

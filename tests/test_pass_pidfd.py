@@ -27,7 +27,6 @@ from uds_cffi import (
     UnixListener,
     UnixSeqpacketListener,
     UnixStream,
-    control,
     lib,
     register_decoder,
     unregister_decoder,
@@ -300,7 +299,6 @@ def test_decoder_that_stops_everything(ancillary: SocketAncillary) -> None:
             assert open_count() == before
     finally:
         unregister_decoder(lib.SOL_SOCKET, lib.SCM_CREDENTIALS)
-        control._set_decoder((lib.SOL_SOCKET, lib.SCM_CREDENTIALS), control._decode_credentials)
 
 
 @needs_pidfd

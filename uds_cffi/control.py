@@ -177,23 +177,13 @@ _OWN = dict(_decoders)
 replaced: set[tuple[int, int]] = set()
 
 
-def _set_decoder(key: tuple[int, int], decoder: Callable[[bytes], Any] | None) -> None:
-    if decoder is None:
-        del _decoders[key]
-    else:
-        _decoders[key] = decoder
-    if key == _CREDENTIALS and decoder is not _decode_credentials:
-        replaced.add(key)
-    else:
-        replaced.discard(key)
-
-
 def register_decoder(level: int, type: int, decoder: Callable[[bytes], Any]) -> None:
     """Decode control messages of this level and type (ints) with ``decoder(data: bytes)``.
 
-    What the decoder returns stands in ``messages()``; when it raises an Exception, an UnknownControlMessage does.  It
-    replaces an earlier decoder, for messages that are received from now on: each is decoded by the receive that brings
-    it.  Descriptors are decoded by the library itself.
+    What the decoder returns stands in ``messages()``; when it raises an Exception, an UnknownControlMessage does, also
+    when it was a signal handler that raised it within the decoder.  It replaces an earlier decoder, or the library's
+    own, for messages that are received from now on: each is decoded by the receive that brings it.  Descriptors are
+    decoded by the library itself.
 
     Raises:
         TypeError: the decoder is not callable, or level or type is not an int.
@@ -208,16 +198,28 @@ def register_decoder(level: int, type: int, decoder: Callable[[bytes], Any]) -> 
         raise ValueError("SCM_RIGHTS carries descriptors, which the library itself must own")
     if (level, type) == PIDFD:
         raise ValueError("SCM_PIDFD carries a descriptor, which the library itself must own")
-    _set_decoder((level, type), decoder)
+    if (level, type) == _CREDENTIALS:
+        replaced.add(_CREDENTIALS)
+    _decoders[level, type] = decoder
 
 
 def unregister_decoder(level: int, type: int) -> None:
-    """Forget a decoder, so that its messages are UnknownControlMessage.
+    """Forget a decoder that was registered: its messages are decoded by the library's own again.
+
+    Where the library has none, they are UnknownControlMessage.
 
     Raises:
-        KeyError: there is none for this level and type.
+        KeyError: none is registered for this level and type.
     """
-    _set_decoder((level, type), None)
+    key = (level, type)
+    own = _OWN.get(key)
+    if _decoders.get(key) is own:
+        raise KeyError(f"no decoder is registered for level {level} and type {type}")
+    if own is None:
+        del _decoders[key]
+    else:
+        _decoders[key] = own
+    replaced.discard(key)
 
 
 def items(control: CData, length: int) -> list[tuple[int, int, bytes]]:
