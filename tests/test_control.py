@@ -88,6 +88,14 @@ def test_messages_are_values(value: Any, other: Any, shown: str) -> None:
     assert pickle.loads(pickle.dumps(value)) == value
 
 
+def test_fields_by_name() -> None:
+    """Each field has its own place."""
+    sender = ScmCredentials(1, 2, 3)
+    assert (sender.pid, sender.uid, sender.gid) == (1, 2, 3)
+    unknown = UnknownControlMessage(4, 5, b"6")
+    assert (unknown.level, unknown.type, unknown.data) == (4, 5, b"6")
+
+
 @pytest.mark.parametrize("value", [VALUES[0][0], VALUES[2][0], ScmRights(OwnedFds())])
 def test_messages_are_frozen(value: Any) -> None:
     """A message's fields can be neither set nor deleted, and it takes no new ones."""

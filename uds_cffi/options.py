@@ -120,10 +120,8 @@ class Options:
         return f"<{' '.join(['Options', *(f'{name}={value!r}' for name, value in shown if value is not None)])}>"
 
 
-def check_options(options: Mapping[str, Any] | None, role: str) -> dict[str, Any]:
+def check_options(options: Mapping[str, Any], role: str) -> dict[str, Any]:
     """Return a checked copy of an ``options=`` argument, so that bad ones are refused before anything is created."""
-    if options is None:
-        return {}
     if not hasattr(options, "keys"):
         raise TypeError(f"options is a mapping of names to values, not {type(options).__name__}")
     checked = dict(options)
