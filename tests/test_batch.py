@@ -230,6 +230,9 @@ def test_batch_is_a_sequence(packet_pair: tuple[Any, Any]) -> None:
     for place in (3, -4):
         with pytest.raises(IndexError, match=f"packet {place} of 3"):
             batch[place]
+    for place in ("1", 1.0, None):
+        with pytest.raises(TypeError, match="integer"):
+            batch[place]
     with pytest.raises(TypeError):
         batch[0] = b"d"
     assert type(batch[0].fds) is OwnedFds

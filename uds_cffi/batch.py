@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Sequence
+from operator import index as as_int
 
 from .batchmemory import address_of
 from .calls import fds_take
@@ -167,11 +168,13 @@ class PacketBatch(Closing, _Packets):
 
         Raises:
             IndexError: there is no such packet.
+            TypeError: neither an int nor a slice.
         """
         count = len(self.data)
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(count))]
-        place = index + count if index < 0 else index
+        place = as_int(index)
+        place += count if place < 0 else 0
         if not 0 <= place < count:
             raise IndexError(f"packet {index} of {count}")
         data, records = self.data[place], self._records
