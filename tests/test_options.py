@@ -197,7 +197,7 @@ def test_wrong_types_are_refused(name):
                 lambda value=value: setattr(left.options, name, value),
                 lambda value=value: type(left).pair(options={name: value}),
             ):
-                with pytest.raises(TypeError, match="timeout" if name in TIMEOUTS else f"option {name} is "):
+                with pytest.raises(TypeError, match=f"option {name} is "):
                     call()
         assert getattr(left.options, name) == before
 
@@ -225,7 +225,7 @@ def test_integers_fit_into_a_c_int(name, value):
 def test_timeouts_are_positive(name, value):
     """A timeout of no time, of less, or without an end is refused; the kernel would take zero for "never"."""
     left, right = UnixStream.pair()
-    with left, right, pytest.raises(ValueError, match="timeout"):
+    with left, right, pytest.raises(ValueError, match=f"option {name} is positive"):
         setattr(left.options, name, value)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
+import pickle
 
 import pytest
 import support
@@ -62,6 +64,14 @@ def test_every_constructor_takes_options(short_dir):
     assert len(made) >= 9
 
 
+@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_options_are_of_one_socket(make):
+    """The options of a socket are neither copied nor pickled, as the socket itself is not."""
+    left, right = UnixStream.pair(options={"send_buffer": 20000})
+    with left, right, pytest.raises(TypeError, match="cannot pickle or copy Options"):
+        make(left.options)
+
+
 # --- Any option ---------------------------------------------------------------------------------
 
 
@@ -110,6 +120,22 @@ def test_size_out_of_range(size):
     left, right = UnixStream.pair()
     with left, right, pytest.raises(ValueError, match="within 0 to 65536"):
         left.get_option(calls.SOL_SOCKET, calls.SO_SNDBUF, size)
+
+
+@pytest.mark.parametrize("place", ["level", "name"])
+@pytest.mark.parametrize(
+    ("number", "error"), [("1", TypeError), (1.0, TypeError), (None, TypeError), (True, TypeError), (2**31, ValueError)]
+)
+def test_bad_numbers(place, number, error):
+    """A level and a name are ints that C can hold, and the error says which is none."""
+    left, right = UnixStream.pair()
+    numbers = {"level": calls.SOL_SOCKET, "name": calls.SO_SNDBUF, place: number}
+    with left, right:
+        before = left.options.send_buffer
+        for call in (left.get_option, lambda **numbers: left.set_option(**numbers, value=30000)):
+            with pytest.raises(error, match=f"the {place} of an option"):
+                call(**numbers)
+        assert left.options.send_buffer == before
 
 
 @pytest.mark.parametrize("value", [None, "1", 1.0, [1]], ids=repr)

@@ -12,6 +12,7 @@ block and the next receive close them.
 from __future__ import annotations
 
 from ._lib import ffi, lib
+from .calls import check_c_int
 from .capabilities import require
 from .control import (
     RIGHTS,
@@ -41,13 +42,6 @@ if TYPE_CHECKING:
 
 _INT = ffi.sizeof("int")
 _LIMIT = 2**20
-
-
-def _check_c_int(name: str, value: Any) -> None:
-    if type(value) is not int:
-        raise TypeError(f"{name} is an int, not {type(value).__name__}")
-    if not -(2**31) <= value < 2**31:
-        raise ValueError(f"{name} {value} does not fit into a C int")
 
 
 class Messages:
@@ -238,8 +232,8 @@ class SocketAncillary(Ancillary):
         Returns:
             False, and nothing has changed, when it does not fit.
         """
-        _check_c_int("level", level)
-        _check_c_int("type", type)
+        check_c_int("level", level)
+        check_c_int("type", type)
         data = bytes(memoryview(data))
         if (level, type) == RIGHTS:
             if len(data) % _INT:

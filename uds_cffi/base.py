@@ -15,7 +15,7 @@ from .calls import close as close_handle
 from .constructors import constructor
 from .errors import FeatureUnavailable, error
 from .identity import Bound
-from .options import Options, apply_options, check_options
+from .options import Options, apply_options, check_options, get_by_number, set_by_number
 from .owner import Owner
 
 TYPE_CHECKING = False
@@ -335,23 +335,17 @@ class Socket(Bound):
         return check(calls.unread_bytes(self._handle))
 
     def get_option(self, level: int, name: int, size: int | None = None) -> int | bytes:
-        """Read any option (getsockopt(2)): an int, or at most ``size`` bytes when a size is given."""
-        if size is None:
-            return calls.getsockopt_int(self._handle, level, name)
-        if type(size) is not int:
-            raise TypeError(f"an option's size is an int, not {type(size).__name__}")
-        if not 0 <= size <= 65536:
-            raise ValueError(f"an option's size is within 0 to 65536 bytes, not {size}")
-        return calls.getsockopt(self._handle, level, name, size)
+        """Read any option by its numbers (getsockopt(2)): a C int, or at most ``size`` bytes (0 to 65536) when given.
+
+        Raises:
+            TypeError, ValueError: bad arguments; the kernel was not asked.
+            OSError: ENOPROTOOPT, there is no such option; otherwise what getsockopt(2) reports.
+        """
+        return get_by_number(self._handle, level, name, size)
 
     def set_option(self, level: int, name: int, value: Any) -> None:
-        """Set any option (setsockopt(2)) to an int or to bytes."""
-        if isinstance(value, int):
-            if not -(2**31) <= value < 2**31:
-                raise ValueError(f"{value} does not fit into a C int; give the bytes instead")
-            calls.setsockopt_int(self._handle, level, name, value)
-        else:
-            calls.setsockopt(self._handle, level, name, bytes(memoryview(value)))
+        """Set any option by its numbers (setsockopt(2)) to a C int or to bytes; raises as ``get_option()`` does."""
+        set_by_number(self._handle, level, name, value)
 
     @property
     def options(self) -> Options:

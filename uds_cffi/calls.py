@@ -181,6 +181,14 @@ def check(result: int, address: object = None) -> int:
     return result
 
 
+def check_c_int(name: str, value: Any) -> None:
+    """Raise TypeError or ValueError unless the value is an int that C can hold as one."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is an int, not {type(value).__name__}")
+    if not -(2**31) <= value < 2**31:
+        raise ValueError(f"{name} {value} does not fit into a C int")
+
+
 def readable(data: Any) -> CData:
     """Export a contiguous bytes-like object for reading, as a context manager with ``len()`` in bytes."""
     if type(data) is bytearray and data:

@@ -175,7 +175,7 @@ class TimeoutOption(Option):
 
     def check(self, value: Any) -> int:
         """Return microseconds, at least one: zero would mean no timeout."""
-        seconds = check_timeout(value)
+        seconds = check_timeout(value, f"option {self.name}")
         return 0 if seconds is None else min(max(1, round(seconds * 1e6)), 2**50)
 
     def get(self, handle: CData) -> tuple[int, Any]:

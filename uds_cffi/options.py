@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import errno
 
+from . import calls
 from .capabilities import ROWS, require
 from .errors import FeatureUnavailable, error
+from .owner import refuse_copy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,6 +102,8 @@ class Options:
         if row.access == "write":
             self._written[name] = value
 
+    __getstate__ = refuse_copy
+
     def __dir__(self) -> list[str]:
         return sorted(name for name, row in _rows().items() if self._role in row.sockets)
 
@@ -139,3 +143,31 @@ def apply_options(options: Options, values: Mapping[str, Any]) -> None:
 def describe_options() -> dict[str, str]:
     """Return what each option is, by name."""
     return {name: row.description for name, row in _rows().items()}
+
+
+def _check_numbers(level: Any, name: Any) -> None:
+    calls.check_c_int("the level of an option", level)
+    calls.check_c_int("the name of an option", name)
+
+
+def get_by_number(handle: CData, level: int, name: int, size: int | None) -> int | bytes:
+    """Read any option: an int, or at most ``size`` bytes when a size is given."""
+    _check_numbers(level, name)
+    if size is None:
+        return calls.getsockopt_int(handle, level, name)
+    if type(size) is not int:
+        raise TypeError(f"an option's size is an int, not {type(size).__name__}")
+    if not 0 <= size <= 65536:
+        raise ValueError(f"an option's size is within 0 to 65536 bytes, not {size}")
+    return calls.getsockopt(handle, level, name, size)
+
+
+def set_by_number(handle: CData, level: int, name: int, value: Any) -> None:
+    """Set any option to an int or to bytes."""
+    _check_numbers(level, name)
+    if isinstance(value, int):
+        if not -(2**31) <= value < 2**31:
+            raise ValueError(f"{value} does not fit into a C int; give the bytes instead")
+        calls.setsockopt_int(handle, level, name, value)
+    else:
+        calls.setsockopt(handle, level, name, bytes(memoryview(value)))

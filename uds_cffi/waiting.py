@@ -37,15 +37,15 @@ _LONGEST_WRITE_WAIT = 0.1
 now = time.monotonic
 
 
-def check_timeout(timeout: Any) -> float | None:
-    """Return a timeout that is None or a positive number of seconds, or raise."""
+def check_timeout(timeout: Any, name: str = "a timeout") -> float | None:
+    """Return a timeout that is None or a positive number of seconds, or raise TypeError or ValueError with its name."""
     if timeout is None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(f"a timeout is a number of seconds or None, not {type(timeout).__name__}")
+        raise TypeError(f"{name} is a number of seconds or None, not {type(timeout).__name__}")
     # The limit keeps the sum with the clock exact, and ints within what a float holds.
     if not 0 < timeout <= _LONGEST_TIMEOUT:
-        raise ValueError(f"a timeout is positive, at most {_LONGEST_TIMEOUT:.0f} seconds, or None for none: {timeout}")
+        raise ValueError(f"{name} is positive, at most {_LONGEST_TIMEOUT:.0f} seconds, or None for none: {timeout}")
     return timeout
 
 
