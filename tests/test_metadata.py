@@ -13,9 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uds_cffi import (
-    ScmCredentials,
     ScmInq,
-    ScmRights,
     ScmSecurity,
     ScmTimestamp,
     SocketAncillary,
@@ -26,7 +24,6 @@ from uds_cffi import (
     calls,
     lib,
     metadata,
-    receiver,
 )
 from uds_cffi.control import decode_one
 
@@ -283,91 +280,7 @@ def test_inq_off():
             assert right.recv_ancillary(1, ancillary).messages == ((ScmInq(0),) if value else ())
 
 
-# --- Everything at once -------------------------------------------------------------------------
-
-
-@support.needs("timestamps")
-@support.needs("credentials")
-@packets
-def test_everything_that_packets_bring(kind):
-    """With all options on, one buffer that was counted for all of it holds timestamp, credentials and descriptors."""
-    wanted = {"timestamps": "nanoseconds", "pass_credentials": True, "pass_security": True}
-    left, right = kind.pair(options=wanted)
-    room = SocketAncillary.with_room_for(fds=253, credentials=True, timestamp=True, inq=True, security=True)
-    with left, right, room:
-        left.send_fds(b"x", [0] * 253)
-        with right.recv_ancillary(10, room) as received:
-            assert not received.ancillary_truncated
-            kinds = [type(message) for message in received.messages if type(message) is not ScmSecurity]
-            assert kinds == [ScmTimestamp, ScmCredentials, ScmRights]
-            assert len(received.messages[-1].fds) == 253
-
-
-@support.needs("inq")
-@support.needs("credentials")
-def test_everything_that_streams_bring():
-    """The number of unread bytes comes last, behind credentials and descriptors, and has its room."""
-    left, right = UnixStream.pair(options={"inq": True, "pass_credentials": True})
-    room = SocketAncillary.with_room_for(fds=2, credentials=True, inq=True)
-    with left, right, room:
-        left.send_fds(b"xyz", [0, 0])
-        with right.recv_ancillary(1, room) as received:
-            assert not received.ancillary_truncated
-            assert [type(message) for message in received.messages] == [ScmCredentials, ScmRights, ScmInq]
-            assert received.messages[-1] == ScmInq(2)
-
-
-@support.needs("timestamps")
-@pytest.mark.parametrize("capacity", [0, 1, 15, 16, 23])
-def test_timestamp_without_room(capacity):
-    """In a buffer that is too small a timestamp is lost or cut, and the receive says so; the data is there."""
-    left, right = UnixDatagram.pair(options={"timestamps": "nanoseconds"})
-    with left, right, SocketAncillary(capacity) as ancillary:
-        left.send(b"x")
-        received = right.recv_ancillary(10, ancillary)
-        assert (received.data, received.ancillary_truncated, ancillary.truncated) == (b"x", True, True)
-        assert [type(message) for message in received.messages if type(message) is not UnknownControlMessage] == []
-
-
-@support.needs("inq")
-def test_inq_without_room():
-    """A buffer with room for descriptors alone loses the number, and says so; the descriptors are there."""
-    left, right = UnixStream.pair(options={"inq": True})
-    with left, right, SocketAncillary(lib.CMSG_SPACE(8)) as ancillary:
-        left.send_fds(b"xy", [0, 0])
-        with right.recv_ancillary(1, ancillary) as received:
-            assert received.ancillary_truncated
-            (rights,) = received.messages
-            assert len(rights.fds) == 2
-
-
-@support.needs("timestamps")
-@support.needs("credentials")
-@packets
-def test_descriptors_are_not_pushed_out(kind):
-    """recv_fds and batches have room for 253 descriptors beside everything else that is on."""
-    wanted = {"timestamps": "nanoseconds", "pass_credentials": True, "pass_security": True}
-    left, right = kind.pair(options=wanted)
-    with left, right:
-        left.send_fds(b"x", [0] * 253)
-        with right.recv_fds(10, 253).fds as fds:
-            assert len(fds) == 253
-        left.send_fds(b"y", [0] * 253)
-        with right.recv_batch(2, 10, max_fds=253, credentials=True) as batch:
-            assert (batch[0].lost, len(batch[0].fds), type(batch[0].credentials)) == (0, 253, ScmCredentials)
-
-
-def test_room_for_each_kind():
-    """Each keyword adds room for its kind, and all together fit into what the library receives with."""
-    space = lib.CMSG_SPACE
-    sizes = {"timestamp": 16, "inq": 4, "security": 512}
-    assert SocketAncillary.with_room_for().capacity == 0
-    for name, size in sizes.items():
-        assert SocketAncillary.with_room_for(**{name: True}).capacity == space(size)
-        assert SocketAncillary.with_room_for(**{name: False}).capacity == 0
-    everything = SocketAncillary.with_room_for(fds=253, credentials=True, **dict.fromkeys(sizes, True))
-    assert everything.capacity == space(253 * 4) + space(12) + sum(map(space, sizes.values()))
-    assert everything.capacity <= receiver._CONTROL_SIZE
+# --- Labels ------------------------------------------------------------------------------------
 
 
 def test_security_label_arrives_as_it_is():
