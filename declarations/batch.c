@@ -254,6 +254,9 @@ UDS_FUNCTION int uds_handle_receive_batch(struct uds_handle *handle, struct uds_
         else if (length != batch->each)
             batch->each = -1;
         batch->lengths[taken++] = (unsigned int)length;
+        /* The process may open no more: unless the caller closes some, the next packet would lose its own too. */
+        if (packet->cut && batch->fds != NULL)
+            break;
     }
     uds_handle_leave(handle);
     batch->plain &= !batch->ended && batch->error == 0;

@@ -190,6 +190,7 @@ class Batching(Connected):
             A PacketBatch: at least one packet, or none exactly at the end of the connection.  There may be fewer than
             ``count`` although more are queued: a batch holds ``size`` or 256 KiB, whichever is more, 253 descriptors,
             253 pidfds and 256 KiB of control messages, and ends before a packet for which there might not be room.
+            With ``max_fds`` it ends behind one of which the kernel dropped descriptors (RLIMIT_NOFILE).
             Without ``max_fds``, ``credentials``, ``addresses`` and ``messages`` ancillary data is discarded,
             descriptors included, as recv(2) does.
 
