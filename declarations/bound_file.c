@@ -1,4 +1,7 @@
-/* The file that a socket is bound to: SIOCUNIXFILE (Linux 4.11). */
+/* The file that a socket is bound to: SIOCUNIXFILE (Linux 4.11), and what a path leads to (stat(2)).
+
+   Rule: what a path leads to is asked here and not in Python, where the kernel's refusal would be an exception that a
+   signal handler's cannot be told from. */
 #ifndef UDS_BOUND_FILE_C
 #define UDS_BOUND_FILE_C
 #include "handle.c"
@@ -32,6 +35,38 @@ UDS_FUNCTION int uds_bound_file(int fd, struct uds_handle *into)
 UDS_FUNCTION int uds_handle_bound_file(struct uds_handle *handle, struct uds_handle *into)
 {
     UDS_HELD(handle, int, uds_bound_file(fd, into));
+}
+
+/* Whether a path leads to a socket file: 1 and its status, 0 when it leads to none, or -errno when that cannot be
+   seen. */
+UDS_FUNCTION int uds_look_up_socket(const char *path, struct stat *status)
+{
+    if (stat(path, status) < 0)
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+    return S_ISSOCK(status->st_mode) ? 1 : 0;
+}
+
+UDS_FUNCTION int uds_leads_to_socket(const char *path)
+{
+    struct stat status;
+    return uds_look_up_socket(path, &status);
+}
+
+UDS_FUNCTION int uds_leads_to(const char *path, int fd)
+{
+    struct stat found, own;
+    int result = uds_look_up_socket(path, &found);
+    if (result <= 0)
+        return result;
+    if (fstat(fd, &own) < 0)
+        return -errno;
+    return found.st_dev == own.st_dev && found.st_ino == own.st_ino;
+}
+
+/* Whether a path leads to this socket file: 1 or 0, or -errno. */
+UDS_FUNCTION int uds_handle_is_at(struct uds_handle *handle, const char *path)
+{
+    UDS_HELD(handle, int, uds_leads_to(path, fd));
 }
 
 #endif

@@ -272,6 +272,26 @@ def test_on_an_older_kernel(socket_path: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 @needs_file
+def test_kernel_demands_the_privilege(socket_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel refuses for want of the privilege is PermissionError with the path."""
+    monkeypatch.setattr(bound, "bound_file", lambda handle, into: -errno.EPERM)
+    with UnixListener.bind(socket_path) as listener:
+        for ask in (listener.bound_file, listener.is_still_bound):
+            with pytest.raises(PermissionError, match="only with CAP_NET_ADMIN") as caught:
+                ask()
+            assert (caught.value.errno, caught.value.filename) == (errno.EPERM, socket_path)
+
+
+@pytest.mark.parametrize("call", ["leads_to_socket", pytest.param("is_at", marks=needs_file)])
+def test_path_that_cannot_be_looked_up(call: str, socket_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stat(2) says of the path, other than that nothing is there, is that error, with the path."""
+    monkeypatch.setattr(bound, call, lambda *_: -errno.ELOOP)
+    with UnixListener.bind(socket_path) as listener, support.raises_errno(errno.ELOOP) as caught:
+        listener.is_still_bound()
+    assert caught.value.filename == socket_path
+
+
+@needs_file
 def test_other_refusals(socket_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever else the kernel says is that error, with the path."""
     monkeypatch.setattr(bound, "bound_file", lambda handle, into: -errno.EMFILE)

@@ -316,3 +316,26 @@ def test_bound_file_is_not_built(pair: tuple[Any, Any]) -> None:
     into = new_handle()
     assert lib.uds_handle_bound_file(pair[0], into) == -errno.ENOSYS
     assert lib.uds_handle_fileno(into) == -1
+
+
+def test_what_a_path_leads_to(short_dir: str) -> None:
+    """A path leads to a socket file or to none, which is no error; what cannot be looked up is, and so is EBADF."""
+    path, other = (os.path.join(short_dir, name).encode() for name in "so")
+    handle, mine = new_handle(), new_handle()
+    assert lib.uds_handle_is_at(handle, path) == -errno.EBADF
+    assert lib.uds_handle_socket(mine, lib.SOCK_DGRAM, 0) == 0
+    for missing in (path, path + b"/s", b""):
+        assert (lib.uds_leads_to_socket(missing), lib.uds_handle_is_at(mine, missing)) == (0, 0)
+    os.mkdir(other)
+    assert (lib.uds_leads_to_socket(other), lib.uds_handle_is_at(mine, other)) == (0, 0)
+    assert lib.uds_handle_bind(mine, *support.address_of(path.decode())) == 0
+    assert (lib.uds_leads_to_socket(path), lib.uds_handle_is_at(mine, path)) == (1, 0)
+    os.symlink(b"loop", os.path.join(other, b"loop"))
+    assert lib.uds_leads_to_socket(os.path.join(other, b"loop")) == -errno.ELOOP
+    assert lib.uds_handle_is_at(mine, os.path.join(other, b"loop")) == -errno.ELOOP
+    if lib.UDS_HAS_BOUND_FILE and lib.uds_handle_bound_file(mine, handle) == 0:
+        assert lib.uds_handle_is_at(handle, path) == 1
+        os.rename(path, path + b"2")
+        assert (lib.uds_handle_is_at(handle, path), lib.uds_handle_is_at(handle, path + b"2")) == (0, 1)
+        assert lib.uds_handle_close(handle) == 0
+    assert lib.uds_handle_close(mine) == 0

@@ -1,6 +1,7 @@
-"""Calls that make a pidfd or open a socket's file, interrupted at each of their steps, one after the other.
+"""Calls about processes, peers and a socket's file, interrupted at each of their steps, one after the other.
 
-Rule: the owner exists before the system call, so whatever step a handler raises at, no descriptor is lost.
+Rule: the owner exists before the system call, so whatever step a handler raises at, no descriptor is lost; and what it
+raises comes out, also where it looks like an answer of the kernel.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import os
 
 import pytest
 import support
-from interrupting import interrupt_everywhere
+from interrupting import Interruption, interrupt_everywhere, is_interrupted
 
 from uds_cffi import OwnedFd, PidFd, UnixListener, UnixStream
 
@@ -26,6 +27,14 @@ CALLS = {
     "dup": lambda stream, me: me.dup().close(),
     "as_pidfd": lambda stream, me: OwnedFd.dup(me).as_pidfd().close(),
     "info": lambda stream, me: me.info() if support.supported("pidfd_info") else me.pid(),
+    "wait": lambda stream, me: me.wait(0.0001),
+    "same_process_as": lambda stream, me: me.same_process_as(me),
+    "send_signal": lambda stream, me: me.send_signal(0),
+    "repr": lambda stream, me: repr(me),
+}
+PEER_CALLS = {
+    "peer_credentials": lambda stream: stream.peer_credentials(),
+    "peer_groups": lambda stream: stream.peer_groups(),
 }
 
 
@@ -36,6 +45,19 @@ def test_pidfds(name):
     left, right = UnixStream.pair()
     with left, right, left.peer_pidfd() as me:
         interrupt_everywhere(lambda: CALLS[name](left, me), nothing, lambda: me.same_process_as(me))
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=support.needs(name)) for name in PEER_CALLS])
+def test_peers(name):
+    """What a handler raises while the peer is asked for comes out, and the next answer is the same."""
+    left, right = UnixStream.pair()
+    with left, right:
+        expected = PEER_CALLS[name](left)
+
+        def check():
+            assert PEER_CALLS[name](left) == expected
+
+        interrupt_everywhere(lambda: PEER_CALLS[name](left), nothing, check)
 
 
 @support.needs("bound_file")
@@ -50,3 +72,18 @@ def test_bound_file(ask, socket_path):
                 answer.close()
 
         interrupt_everywhere(call, nothing, lambda: None)
+
+
+class NotThere(Interruption, FileNotFoundError):
+    """What a handler raises that removes a file; to the library it looks like the answer about a path."""
+
+
+def test_handler_that_misses_a_file(socket_path):
+    """A handler's FileNotFoundError is never taken for the kernel's word on the path."""
+    with UnixListener.bind(socket_path) as listener:
+        if not support.supported("bound_file"):
+            os.unlink(socket_path)
+        step = 1
+        while is_interrupted(listener.is_still_bound, step, NotThere):
+            step += 1
+        assert step > 10

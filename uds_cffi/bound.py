@@ -1,14 +1,13 @@
 """Whose file it is: the socket file that a socket is bound to, found by the socket and not by the path.
 
 Rule: a path may name another file by now, so what is compared are device and inode, while a descriptor keeps that inode
-from being used again.  Where the kernel does not tell, only what is certain without it is said.
+from being used again.  Where the kernel does not tell, only what is certain without it is said.  What it refuses stays
+a number until nobody looks at it any more: a signal handler may raise FileNotFoundError too.
 """
 
 from __future__ import annotations
 
 import errno
-import os
-import stat
 
 from . import calls, naming
 from .calls import check
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
 # Tests play other kernels by replacing it.
 bound_file = calls.bound_file
+leads_to_socket = calls.leads_to_socket
+is_at = calls.is_at
 
 
 def file_of(handle: CData) -> OwnedFd | None:
@@ -49,19 +50,10 @@ def is_still_bound(handle: CData) -> bool:
     address = naming.local_name(handle)
     if not address.is_path:
         raise ValueError(f"a socket with the address {str(address)!r} is bound to no path")
-    if _socket_file(address.name) is None:
+    path = address.name
+    if not check(leads_to_socket(path), address):
         return False
     require("bound_file")
     with _file_of(handle, address) as file:
-        mine = os.fstat(file.fileno())
         # Looked up again, while the descriptor keeps the inode from being another file's.
-        return _socket_file(address.name) == (mine.st_dev, mine.st_ino)
-
-
-def _socket_file(path: bytes) -> tuple[int, int] | None:
-    """Return device and inode of the socket file that a path leads to, or None when it leads to none."""
-    try:
-        status = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return (status.st_dev, status.st_ino) if stat.S_ISSOCK(status.st_mode) else None
+        return bool(check(is_at(file._handle, path), address))

@@ -214,15 +214,18 @@ class PidFd(OwnedFd):
         Raises:
             OSError: EBADF when closed; what prevents reading ``/proc`` on an older kernel.
         """
+        return check(self._pid_or_code()) or None
+
+    def _pid_or_code(self) -> int:
+        """Return the pid, 0 for one that cannot be seen, or -errno."""
         info = ffi.new(_INFO)
         info.mask = lib.UDS_PIDFD_INFO_PID
         result = pidfd_info(self._handle, info)
         if result in _NO_INFO:
-            return check(pidfd_pid(self._handle)) or None
+            return pidfd_pid(self._handle)
         if result in _NOBODY:
-            return None
-        check(result)
-        return info.pid or None
+            return 0
+        return result if result < 0 else info.pid
 
     def info(self) -> PidFdInfo:
         """Return what the kernel knows of the process now (PIDFD_GET_INFO, Linux 6.13).
@@ -324,11 +327,10 @@ class PidFd(OwnedFd):
         number = self.fileno()
         if number < 0:
             return "<PidFd closed>"
-        try:
-            pid = self.pid()
-        except OSError as problem:
-            return f"<PidFd {number} ({problem})>"
-        return f"<PidFd {number} pid={pid}>"
+        pid = self._pid_or_code()
+        if pid < 0:
+            return f"<PidFd {number} ({error(-pid)})>"
+        return f"<PidFd {number} pid={pid or None}>"
 
 
 def _check_pidfd(number: Any) -> None:
