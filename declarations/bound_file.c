@@ -4,6 +4,7 @@
    signal handler's cannot be told from. */
 #ifndef UDS_BOUND_FILE_C
 #define UDS_BOUND_FILE_C
+#include "address.c"
 #include "handle.c"
 
 #if defined(__linux__)
@@ -35,6 +36,28 @@ UDS_FUNCTION int uds_bound_file(int fd, struct uds_handle *into)
 UDS_FUNCTION int uds_handle_bound_file(struct uds_handle *handle, struct uds_handle *into)
 {
     UDS_HELD(handle, int, uds_bound_file(fd, into));
+}
+
+/* Binds a socket to a path, where it makes the file and removes it at once: no signal handler can come between, and leave
+   it there.  0 and the file's inode, or -errno. */
+UDS_FUNCTION int uds_bind_briefly(int fd, const char *path, uint64_t *inode)
+{
+    struct sockaddr_un name;
+    struct stat status;
+    socklen_t length = uds_sockaddr_fill(&name, path, strlen(path), 1);
+    int result = length ? UDS_RESULT(bind(fd, (struct sockaddr *)&name, length)) : -ENAMETOOLONG;
+
+    if (result < 0)
+        return result;
+    result = UDS_RESULT(stat(path, &status));
+    unlink(path);
+    *inode = result < 0 ? 0 : (uint64_t)status.st_ino;
+    return result;
+}
+
+UDS_FUNCTION int uds_handle_bind_briefly(struct uds_handle *handle, const char *path, uint64_t *inode)
+{
+    UDS_HELD(handle, int, uds_bind_briefly(fd, path, inode));
 }
 
 /* Whether a path leads to a socket file: 1 and its status, 0 when it leads to none, or -errno when that cannot be

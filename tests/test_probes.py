@@ -221,7 +221,7 @@ def test_unsent_bytes_go_down(monkeypatch):
 def test_cookies_are_compared(name, answers, monkeypatch):
     """Two sockets have different cookies, not 0, and the same namespace."""
     numbers = iter(answers)
-    monkeypatch.setattr(calls, "getsockopt_or_code", lambda *_: next(numbers).to_bytes(8, "little"))
+    monkeypatch.setattr(probes, "_number", lambda handle, constant: next(numbers))
     assert probe(name) == "kernel"
 
 
@@ -229,7 +229,7 @@ def test_cookies_are_compared(name, answers, monkeypatch):
 @pytest.mark.parametrize("code", [errno.ENOPROTOOPT, errno.EINVAL])
 def test_cookie_that_is_refused(name, code, monkeypatch):
     """A kernel that does not know the option has no cookie."""
-    monkeypatch.setattr(calls, "getsockopt_or_code", lambda *_: -code)
+    monkeypatch.setattr(probes, "lib", Lib(uds_handle_getsockopt=-code))
     assert probe(name) == "kernel"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import tempfile
 
 import pytest
 import support
@@ -106,10 +105,35 @@ def test_bound_file_without_a_socket(monkeypatch):
 def test_bound_file_where_none_can_be_made(monkeypatch, short_dir):
     """Without a folder for a file, or with too long a name, the answer for a socket without a file counts."""
     folder = os.path.join(short_dir, "long" * 30)
-    monkeypatch.setattr(tempfile, "tempdir", folder)
+    monkeypatch.setenv("TMPDIR", folder)
+    monkeypatch.setattr(processprobes, "FOLDERS", ())
     assert probe("bound_file") == ""
     os.mkdir(folder)
     assert probe("bound_file") == ""
     monkeypatch.setattr(processprobes, "lib", Lib(uds_handle_bound_file=-errno.ENOTTY))
     assert probe("bound_file") == "kernel"
     assert os.listdir(folder) == []
+
+
+@support.needs("bound_file")
+@pytest.mark.parametrize("variable", ["nowhere", "", None])
+def test_bound_file_in_the_first_folder_that_takes_one(variable, monkeypatch, short_dir):
+    """A folder for temporary files that is not there, or not named, leaves the others; no file stays in any."""
+    made = []
+    monkeypatch.chdir(short_dir)
+    monkeypatch.setattr(processprobes, "FOLDERS", (os.path.join(short_dir, "missing"), "."))
+    if variable is None:
+        monkeypatch.delenv("TMPDIR", raising=False)
+    else:
+        monkeypatch.setenv("TMPDIR", variable)
+
+    class Watching(Lib):
+        def uds_handle_bind_briefly(self, handle, path, inode):
+            made.append((os.path.dirname(path), lib.uds_handle_bind_briefly(handle, path, inode)))
+            return made[-1][1]
+
+    monkeypatch.setattr(processprobes, "lib", Watching())
+    assert probe("bound_file") == ""
+    assert made[-1] == (b".", 0)
+    assert (b"nowhere", -errno.ENOENT) in made or variable != "nowhere"
+    assert os.listdir(short_dir) == []

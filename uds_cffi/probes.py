@@ -181,23 +181,24 @@ def unsent_bytes(pair: Pair) -> object:
     return queued > 0 and calls.unsent_bytes(pair.one) == 0
 
 
-def _number(handle: CData, name: int) -> bytes:
-    value = calls.getsockopt_or_code(handle, lib.SOL_SOCKET, name, 8)
-    return b"" if isinstance(value, int) else value
+def _number(handle: CData, name: int) -> int:
+    number = ffi.new("uint64_t *")
+    length = ffi.new("socklen_t *", ffi.sizeof("uint64_t"))
+    return number[0] if lib.uds_handle_getsockopt(handle, lib.SOL_SOCKET, name, number, length) == 0 else 0
 
 
 @probe(lib.SOCK_STREAM)
 def cookie(pair: Pair) -> object:
     """Each socket has a number of its own."""
     numbers = {_number(handle, lib.SO_COOKIE) for handle in (pair.one, pair.two)}
-    return len(numbers) == 2 and all(map(any, numbers))
+    return len(numbers) == 2 and 0 not in numbers
 
 
 @probe(lib.SOCK_STREAM)
 def namespace_cookie(pair: Pair) -> object:
     """Two sockets of this process are in one namespace, which has a number."""
     numbers = {_number(handle, lib.SO_NETNS_COOKIE) for handle in (pair.one, pair.two)}
-    return len(numbers) == 1 and all(map(any, numbers))
+    return len(numbers) == 1 and 0 not in numbers
 
 
 @probe(lib.SOCK_STREAM)

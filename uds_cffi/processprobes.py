@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ._lib import CData
 
 
+# Where a socket file can be made, as a rule: the folders for temporary files, and the working directory.
+FOLDERS = ("/tmp", "/var/tmp", ".")
+
+
 def _made(result: int) -> bool:
     """Whether a call has made a descriptor; raises when this process may open no more."""
     if result in (-errno.EMFILE, -errno.ENFILE):
@@ -95,7 +99,6 @@ def bound_file(pair: Pair) -> object:
     if not _made(calls.open_socket(pair.one, calls.SOCK_DGRAM, 1)):
         return False
     wanted = _bind_somewhere(pair.one)
-    # It is found also after it was removed.
     result = lib.uds_handle_bound_file(pair.one, pair.two)
     if result == -errno.EPERM:
         return NOT_PERMITTED
@@ -106,23 +109,12 @@ def bound_file(pair: Pair) -> object:
 
 def _bind_somewhere(handle: CData) -> int | None:
     """Bind a socket to a file that is removed at once: its inode, or None where none can be made."""
-    import tempfile
-
-    try:
-        folder = tempfile.mkdtemp(prefix="u")
-    except OSError:
-        return None
-    path = os.fsencode(os.path.join(folder, "s"))
-    try:
-        name = ffi.new("struct sockaddr_un *")
-        length = lib.uds_sockaddr_fill(name, path, len(path), 1)
-        if not length or lib.uds_handle_bind(handle, name, length) < 0:
-            return None
-        return os.stat(path).st_ino
-    finally:
-        if os.path.lexists(path):
-            os.unlink(path)
-        os.rmdir(folder)
+    inode = ffi.new("uint64_t *")
+    for folder in filter(None, (os.environ.get("TMPDIR"), *FOLDERS)):
+        path = os.path.join(folder, f"uds-{os.urandom(8).hex()}")
+        if lib.uds_handle_bind_briefly(handle, os.fsencode(path), inode) == 0:
+            return int(inode[0])
+    return None
 
 
 @probe(lib.SOCK_STREAM)

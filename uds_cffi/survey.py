@@ -44,7 +44,7 @@ def features() -> dict[str, Feature]:
     """Return what this build declares and this kernel supports, by name.
 
     Each call asks the running kernel anew, with messages on sockets of its own and a socket file in the folder for
-    temporary files; it takes about a millisecond and leaves nothing behind.
+    temporary files that is gone at once; it takes about a millisecond and leaves nothing behind.
 
     Raises:
         OSError: EMFILE, this process may open no more descriptors, so nothing can be found out.

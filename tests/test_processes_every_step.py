@@ -1,4 +1,4 @@
-"""Calls about processes, peers and a socket's file, interrupted at each of their steps, one after the other.
+"""Calls about processes, peers and a socket's file, and probes, interrupted at each of their steps, one by one.
 
 Rule: the owner exists before the system call, so whatever step a handler raises at, no descriptor is lost; and what it
 raises comes out, also where it looks like an answer of the kernel.
@@ -12,7 +12,7 @@ import pytest
 import support
 from interrupting import Interruption, interrupt_everywhere, is_interrupted
 
-from uds_cffi import OwnedFd, PidFd, UnixListener, UnixStream
+from uds_cffi import OwnedFd, PidFd, UnixListener, UnixStream, features, probes
 
 pytestmark = pytest.mark.usefixtures("finalizers_may_speak")
 
@@ -58,6 +58,19 @@ def test_peers(name):
             assert PEER_CALLS[name](left) == expected
 
         interrupt_everywhere(lambda: PEER_CALLS[name](left), nothing, check)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=support.needs(name)) for name in features()])
+def test_probes(name, short_dir, monkeypatch):
+    """A probe that is interrupted leaves neither a descriptor nor a file, and the next answer is the same."""
+    monkeypatch.setenv("TMPDIR", short_dir)
+    probe = getattr(probes, name)
+
+    def check():
+        assert probe() == ""
+        assert os.listdir(short_dir) == []
+
+    interrupt_everywhere(probe, nothing, check)
 
 
 @support.needs("bound_file")
