@@ -28,6 +28,7 @@ LAYERS = {
     "vectors": 1,
     "streamfile": 1,
     "unbatched": 1,
+    "printing": 1,
     "pools": 1,
     "values": 1,
     # Typed calls, and what is made of them alone.

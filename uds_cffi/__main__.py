@@ -6,12 +6,13 @@ import argparse
 import sys
 
 from . import listing
+from .printing import PROGRAM
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit status (int)."""
     parser = argparse.ArgumentParser(
-        prog="python -m uds_cffi",
+        prog=PROGRAM,
         usage="%(prog)s [-h] [--json] [demo | list ...]",
         description="Say what this build of uds_cffi and this kernel can do, demonstrate it, or list sockets.",
     )
@@ -23,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="list the Unix sockets of this network namespace, and who is connected to whom",
         description=listing.DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        prog=f"{parser.prog} list",
+        prog=listing.COMMAND,
     )
     lister.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print them as JSON")
     listing.add_arguments(lister)
@@ -36,10 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
         return run()
     if options.command == "list":
         return listing.run(options)
-    from .report import as_json, as_table
+    from . import report
 
-    print(as_json() if options.json else as_table())
-    return 0
+    return report.run(options.json)
 
 
 if __name__ == "__main__":

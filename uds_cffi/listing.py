@@ -7,12 +7,11 @@ not printable, blanks and backslashes are escaped.  The JSON has addresses as UR
 from __future__ import annotations
 
 import json
-import os
-import sys
 from fnmatch import fnmatchcase
 
 from . import diagnostics
 from .diagnostics import STATES, TYPES
+from .printing import PROGRAM, complain, output_encoding, print_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
 
     Row = tuple[SocketInfo, SocketInfo | None]
 
-FOUND, NOTHING, FAILED = 0, 1, 2
+COMMAND = f"{PROGRAM} list"
+FOUND, NOTHING = 0, 1
 
 _HEADINGS = ("inode", "type", "state", "unread", "unsent", "uid", "peer", "address", "peer's address")
 _ON_THE_RIGHT = frozenset(("inode", "unread", "unsent", "uid", "peer"))
@@ -42,7 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "pattern",
         nargs="?",
         metavar="PATTERN",
-        help="only those whose address, or whose peer's address, matches: a path such as '/run/*', or '@name'",
+        help="only those whose address, or peer's address, matches, as it is or as it is shown: '/run/*', '@name'",
     )
     parser.add_argument("--state", action="append", choices=STATES, help="only this state; may be repeated")
     parser.add_argument("--type", action="append", choices=TYPES, help="only this type; may be repeated")
@@ -77,14 +77,20 @@ def choose(options: Namespace) -> list[Row]:
     rows = []
     for info in everything:
         peer = by_inode.get(info.peer_inode) if info.peer_inode else None
-        names = [str(one.address) for one in (info, peer) if one is not None and not one.address.is_unnamed]
         if (
             (options.state is None or info.state in options.state)
             and (options.type is None or info.type in options.type)
-            and (options.pattern is None or any(fnmatchcase(name, options.pattern) for name in names))
+            and (options.pattern is None or any(_matches(one, options.pattern) for one in (info, peer)))
         ):
             rows.append((info, peer))
     return rows
+
+
+def _matches(info: SocketInfo | None, pattern: str) -> bool:
+    """Whether a socket has a name that matches, as it is or as it is shown."""
+    if info is None or info.address.is_unnamed:
+        return False
+    return fnmatchcase(str(info.address), pattern) or fnmatchcase(escaped(info.address, "utf-8"), pattern)
 
 
 def as_json(rows: list[Row]) -> str:
@@ -135,18 +141,6 @@ def run(options: Namespace) -> int:
     try:
         rows = choose(options)
     except OSError as problem:
-        print(f"python -m uds_cffi list: {problem.strerror}", file=sys.stderr)
-        return FAILED
-    try:
-        if options.json:
-            print(as_json(rows))
-        else:
-            for line in as_lines(rows, sys.stdout.encoding or "utf-8"):
-                print(line)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has seen what it wanted.  The interpreter flushes once more at its end, into what cannot break.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-    return FOUND if rows else NOTHING
+        return complain(COMMAND, problem)
+    lines = [as_json(rows)] if options.json else as_lines(rows, output_encoding())
+    return print_lines(COMMAND, lines) or (FOUND if rows else NOTHING)

@@ -6,6 +6,7 @@ import json
 import platform
 
 from . import __version__
+from .printing import PROGRAM, complain, print_lines
 from .survey import features
 
 TYPE_CHECKING = False
@@ -38,3 +39,12 @@ def as_table() -> str:
         supported = "yes" if row["supported"] else f"no ({row['reason']})"
         lines.append(f"{name:24} {declared:9} {supported:24} {row['description']}")
     return "\n".join(lines)
+
+
+def run(json_wanted: bool) -> int:
+    """Print the report and return the exit status (int)."""
+    try:
+        text = as_json() if json_wanted else as_table()
+    except OSError as problem:
+        return complain(PROGRAM, problem)
+    return print_lines(PROGRAM, [text])
