@@ -139,7 +139,7 @@ def _mask(states: Iterable[str] | None) -> int:
         raise TypeError(f"states is an iterable of names, such as ({states!r},), not {type(states).__name__}")
     mask = 0
     for name in states:
-        if name not in _NUMBERS:
+        if name not in STATES:
             raise ValueError(f"{name!r} is no state of a socket; there are {', '.join(map(repr, STATES))}")
         mask |= 1 << _NUMBERS[name]
     return mask
