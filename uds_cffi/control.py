@@ -265,18 +265,28 @@ def decode(
     return tuple(messages)
 
 
+_rooms: dict[str, Any] = {}
+
+
+def _pidfd() -> Any:
+    # Most programs receive no pidfd.  Loaded once: ``identity`` says why no call imports what is loaded.
+    if "pidfd" not in _rooms:
+        from . import pidfd
+
+        _rooms["pidfd"] = pidfd
+    return _rooms["pidfd"]
+
+
 def decode_pidfd(
     unknown: UnknownControlMessage, take: Callable[..., int], *source: Any
 ) -> ScmPidfd | UnknownControlMessage:
     """Take the sender's pidfd with ``take(*source, into)`` from where C has put it, or read why there is none."""
-    from .pidfd import PidFd, pidfd_error
-
     if len(unknown.data) != _INT:
         return unknown
     number = int.from_bytes(unknown.data, sys.byteorder, signed=True)
     if number < -1:
-        return ScmPidfd(None, pidfd_error(-number))
-    process = PidFd._empty()
+        return ScmPidfd(None, _pidfd().pidfd_error(-number))
+    process: PidFd = _pidfd().PidFd._empty()
     # C has closed one that it could not keep.
     if number < 0 or take(*source, process._handle) < 0:
         return unknown

@@ -1,6 +1,7 @@
 """Who is at the other end of a connection, and whose file a socket is bound to.
 
-Rule: what few programs ask is loaded when it is asked for the first time.
+Rule: what few programs ask is loaded when it is asked for the first time, and kept: PyPy takes a lock for every import,
+also of what is loaded, and leaves it locked for ever when a signal handler raises in between.
 """
 
 from __future__ import annotations
@@ -20,6 +21,33 @@ if TYPE_CHECKING:
     from .fd import OwnedFd
     from .pidfd import PidFd
     from .socketfile import SocketFile
+
+
+_rooms: dict[str, Any] = {}
+
+
+def _bound() -> Any:
+    if "bound" not in _rooms:
+        from . import bound
+
+        _rooms["bound"] = bound
+    return _rooms["bound"]
+
+
+def _pidfd() -> Any:
+    if "pidfd" not in _rooms:
+        from . import pidfd
+
+        _rooms["pidfd"] = pidfd
+    return _rooms["pidfd"]
+
+
+def _socketfile() -> Any:
+    if "socketfile" not in _rooms:
+        from . import socketfile
+
+        _rooms["socketfile"] = socketfile
+    return _rooms["socketfile"]
 
 
 class Bound(Owner):
@@ -50,8 +78,7 @@ class Bound(Owner):
         """Bind the socket, and make it ready for others, as was asked."""
         for value in asked.values():
             if value is not None and value is not False:
-                from . import socketfile
-
+                socketfile = _socketfile()
                 socketfile.bind(self, addr, socketfile.asked_of(**asked), ready)
                 return
         target = UnixSocketAddr._coerce(addr)
@@ -92,9 +119,8 @@ class Bound(Owner):
             FeatureUnavailable: "bound_file", where this kernel or build has no such call.
             OSError: EBADF when closed; EMFILE when this process may open no more.
         """
-        from .bound import file_of
-
-        return file_of(self._handle)
+        file: OwnedFd | None = _bound().file_of(self._handle)
+        return file
 
     def is_still_bound(self) -> bool:
         """Return whether the path that the socket is bound to still names the socket's own file (bool).
@@ -113,9 +139,7 @@ class Bound(Owner):
             FeatureUnavailable: "bound_file", there is a socket file, and this kernel or build cannot tell whose.
             OSError: EBADF when closed; EMFILE when this process may open no more; what stat(2) reports of the path.
         """
-        from .bound import is_still_bound
-
-        return is_still_bound(self._handle)
+        return bool(_bound().is_still_bound(self._handle))
 
 
 class HasPeer(Owner):
@@ -165,6 +189,5 @@ class HasPeer(Owner):
             ProcessLookupError: the process was reaped; since Linux 6.16 there is a descriptor nevertheless.
             FeatureUnavailable: "peer_pidfd", where the system has none.
         """
-        from .pidfd import pidfd_of_peer
-
-        return pidfd_of_peer(self._handle)
+        peer: PidFd = _pidfd().pidfd_of_peer(self._handle)
+        return peer
