@@ -152,6 +152,15 @@ UDS_FUNCTION ssize_t uds_diag_receive(struct uds_diag *diag)
     return size;
 }
 
+/* Copies what is known of a value, which a newer kernel may make longer; -EBADMSG when it is shorter. */
+UDS_FUNCTION int uds_diag_value(void *known, size_t wanted, const char *value, size_t size)
+{
+    if (size < wanted)
+        return -EBADMSG;
+    memcpy(known, value, wanted);
+    return 0;
+}
+
 /* Reads one attribute, whose value lies at place; -EBADMSG when it is too short. */
 UDS_FUNCTION int uds_diag_attribute(struct uds_diag_socket *found, const char *data, unsigned int type, size_t place,
                                     size_t size)
@@ -166,28 +175,23 @@ UDS_FUNCTION int uds_diag_attribute(struct uds_diag_socket *found, const char *d
         found->name_size = (uint32_t)size;
         return 0;
     case UNIX_DIAG_VFS:
-        if (size < sizeof file)
+        if (uds_diag_value(&file, sizeof file, value, size) < 0)
             return -EBADMSG;
-        memcpy(&file, value, sizeof file);
         found->file = file.udiag_vfs_ino;
         /* The kernel's own form of a device number: MINORBITS of include/linux/kdev_t.h is 20. */
         found->device = makedev(file.udiag_vfs_dev >> 20, file.udiag_vfs_dev & 0xfffff);
         found->present |= UDS_DIAG_HAS_FILE;
         return 0;
     case UNIX_DIAG_PEER:
-        if (size < sizeof found->peer)
-            return -EBADMSG;
-        memcpy(&found->peer, value, sizeof found->peer);
-        return 0;
+        return uds_diag_value(&found->peer, sizeof found->peer, value, size);
     case UNIX_DIAG_ICONS:
         found->clients = (uint32_t)place;
         found->client_count = (uint32_t)(size / sizeof(uint32_t));
         found->present |= UDS_DIAG_HAS_CLIENTS;
         return 0;
     case UNIX_DIAG_RQLEN:
-        if (size < sizeof queues)
+        if (uds_diag_value(&queues, sizeof queues, value, size) < 0)
             return -EBADMSG;
-        memcpy(&queues, value, sizeof queues);
         found->receive_queue = queues.udiag_rqueue;
         found->send_queue = queues.udiag_wqueue;
         found->present |= UDS_DIAG_HAS_QUEUES;
@@ -198,11 +202,8 @@ UDS_FUNCTION int uds_diag_attribute(struct uds_diag_socket *found, const char *d
         found->shutdown = (unsigned char)value[0];
         return 0;
     case UNIX_DIAG_UID:
-        if (size < sizeof found->uid)
-            return -EBADMSG;
-        memcpy(&found->uid, value, sizeof found->uid);
         found->present |= UDS_DIAG_HAS_UID;
-        return 0;
+        return uds_diag_value(&found->uid, sizeof found->uid, value, size);
     default:
         return 0; /* Newer than this library. */
     }
