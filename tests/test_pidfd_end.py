@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import blocked
 import pytest
 import support
 from processes import Process
@@ -111,6 +112,43 @@ def test_wait_goes_on_after_signals() -> None:
         assert len(ran) > 3
         with support.in_thread(child.end):
             assert child.fd.wait(support.PATIENCE) is True
+
+
+@needs_pidfd
+def test_closed_while_another_thread_waits() -> None:
+    """Closing wakes nobody: the wait ends with the process, and only then is the number free for another file."""
+    with Process() as child:
+        number = child.fd.fileno()
+        with support.in_thread(child.fd.wait, support.PATIENCE) as result:
+            support.until(lambda: blocked.running(child.fd))
+            child.fd.close()
+            assert (child.fd.closed, repr(child.fd)) == (True, "<PidFd closed>")
+            with support.raises_errno(errno.EBADF):
+                child.fd.wait()
+            assert support.is_open(number)
+            assert result == []
+            child.end()
+        assert result == [True]
+        assert not support.is_open(number)
+
+
+@needs_pidfd
+def test_copy_of_a_forked_child() -> None:
+    """A forked child has a copy of its own, which it can close although its parent's thread waits with the other."""
+    with Process() as process, support.in_thread(process.fd.wait, support.PATIENCE) as result:
+        support.until(lambda: blocked.running(process.fd))
+
+        def child() -> None:
+            number = process.fd.fileno()
+            assert process.fd.pid() == process.pid
+            process.fd.close()
+            assert not support.is_open(number)
+
+        support.run_child(child)
+        assert process.fd.is_alive()
+        process.end()
+        result.wait()
+        assert result == [True]
 
 
 @needs_pidfd
