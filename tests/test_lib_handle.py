@@ -68,6 +68,8 @@ CALLS = {
     "uds_handle_pidfd_pid": (),
     "uds_handle_pidfd_same": (new_handle(),),
     "uds_handle_bound_file": (new_handle(),),
+    "uds_handle_is_at": (b"x",),
+    "uds_handle_bind_briefly": (b"x", ffi.new("uint64_t *")),
     "uds_handle_recv": (ffi.new("char[]", 4), 4, lib.MSG_DONTWAIT),
     "uds_handle_recv_packet": (ffi.new("char[]", 4), 4, lib.MSG_DONTWAIT),
     "uds_handle_send": (b"x", 1, 0),
