@@ -42,6 +42,7 @@ LAYERS = {
     "naming": 4,
     "places": 4,
     "constructors": 1,
+    "runtime": 4,
     "sockdiag": 3,
     "metadata": 3,
     "waiting": 3,

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         PacketInto,
         PacketIntoFrom,
     )
+    from .runtime import runtime_address
     from .seqpacket import UnixSeqpacketConn, UnixSeqpacketListener
     from .stream import UnixListener, UnixStream
     from .survey import Feature, features
@@ -131,6 +132,7 @@ __all__ = [
     "lib",
     "publish",
     "register_decoder",
+    "runtime_address",
     "unregister_decoder",
 ]
 
@@ -193,6 +195,7 @@ _HOMES = {
     "features": "survey",
     "publish": "publishing",
     "register_decoder": "control",
+    "runtime_address": "runtime",
     "unregister_decoder": "control",
 }
 
