@@ -50,6 +50,11 @@ abstract address: the server received b'Hello!'
 6 bytes, files of [1000]
 100000 bytes, files of []
 """,
+    "handover": """\
+server 2, request 1: first request
+server 3, request 2: second request
+server 4, request 3: third request
+""",
     "listen_backlog": """\
 3 connections wait; for the next one connect() would block
 connect() with a timeout waits for a place, in vain
