@@ -9,9 +9,10 @@ from typing import Any
 import ordinary
 import pytest
 import support
+from hypothesis import HealthCheck, given, settings, strategies
 from ordinary import OTHER, USER, as_user, become_user, make, mode_of, needs_root, refused
 
-from uds_cffi import AddressError, UnixSocketAddr, runtime_address
+from uds_cffi import AddressError, UnixSocketAddr, runtime, runtime_address
 
 top, home = ordinary.top, ordinary.home
 
@@ -52,6 +53,25 @@ def test_name_may_be_anything_that_a_file_name_is(home, name):
 def test_bad_name_is_refused(home, name, text):
     """A name that leads elsewhere, or nowhere, is an AddressError that says so."""
     refused(AddressError, text, name, XDG_RUNTIME_DIR=home)
+
+
+@given(name=strategies.text("ab./\0@\u2603", max_size=12) | strategies.binary(max_size=8))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_name_leads_out_of_the_directory(top, name):
+    """Whatever the name, the address is that of a file below the directory, spelled as it was given; or an error."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RUNTIME_DIRECTORY", raising=False)
+        # Whoever runs the tests: this is root's directory, or else the user's.
+        patch.setattr(runtime, "_SYSTEM", (top,))
+        patch.setenv("XDG_RUNTIME_DIR", top)
+        os.chmod(top, 0o700)
+        try:
+            address = runtime_address(name)
+        except AddressError:
+            return
+    path = os.fsdecode(address.name)
+    assert path == f"{top}/{os.fsdecode(name)}" == os.path.normpath(path)
+    assert os.path.isdir(os.path.dirname(path))
 
 
 def test_too_long_is_refused_before_anything_is_made(home):
