@@ -292,6 +292,35 @@ def test_successor_is_killed_before_it_has_all(socket_path, received):
                 assert ask(conn, "on") == ["2", "2", "on"]
 
 
+def test_successor_that_hangs_holds_things_up_until_it_is_gone(socket_path):
+    """Clients wait while a successor has all and says nothing; once it is gone, the next one is served."""
+
+    def hang(has_all):
+        old = FramedStream(UnixStream.connect(socket_path + ".handover"), max_fds=1)
+        old.send_message(b"hand over")
+        while old.recv_message().data != b"1":
+            pass
+        has_all.set()
+        signal.pause()
+
+    with contextlib.ExitStack() as stack:
+        old, (conn,) = stack.enter_context(first_server(socket_path, 1))
+        has_all = stack.enter_context(support.Event())
+        with support.Child(hang, has_all) as hanging:
+            has_all.wait()
+            conn.sendall(b"on\n")
+            conn.set_read_timeout(0.05)
+            with successor(socket_path):
+                with pytest.raises(TimeoutError):
+                    conn.peek(100)
+                hanging.kill()
+                conn.set_read_timeout(support.PATIENCE)
+                old.join()
+                with conn.makefile("rb") as answers:
+                    assert answers.readline().split()[1:] == [b"1", b"on"]
+                assert ask(conn, "on") == ["2", "2", "on"]
+
+
 @pytest.mark.parametrize("sent", [0, 1])
 def test_successor_is_killed_before_it_says_anything(socket_path, sent):
     """Before it has asked, and before it has said that it serves, the old server serves."""
