@@ -1,12 +1,14 @@
 """Directories as an ordinary user meets them, for tests of where socket files belong.
 
-Rule: an ordinary user looks. Where root runs the tests, that is a child which has given up its privileges.
+Rule: an ordinary user looks. Where root runs the tests, that is a child which does without its privileges.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+from collections.abc import Iterator
 from typing import Callable
 
 import pytest
@@ -47,23 +49,32 @@ def make(path: str, mode: int = 0o700, owner: int = USER) -> str:
     return path
 
 
-def become_user(**environment: str) -> None:
-    """Be an ordinary user from now on, with nothing but this in the environment about directories."""
-    if ROOT:
-        os.setgroups([])
-        os.setgid(USER)
-        os.setuid(USER)
+@contextlib.contextmanager
+def ordinary_user(**environment: str) -> Iterator[None]:
+    """Be an ordinary user in the block, with nothing but this in the environment about directories; for children.
+
+    Afterwards the child is what it was: coverage writes what it has measured where only root can.
+    """
     for name in VARIABLES:
         os.environ.pop(name, None)
     os.environ.update(environment)
+    if ROOT:
+        os.setgroups([])
+        os.setegid(USER)
+        os.seteuid(USER)
+    try:
+        yield
+    finally:
+        if ROOT:
+            os.seteuid(0)
 
 
 def as_user(function: Callable[..., object], **environment: str) -> None:
     """Run a function as an ordinary user, in a child."""
 
     def child() -> None:
-        become_user(**environment)
-        function()
+        with ordinary_user(**environment):
+            function()
 
     support.run_child(child)
 

@@ -178,6 +178,7 @@ def test_shared_directory_on_the_way_is_refused(top):
     os.chmod(shared, 0o1777)
 
     as_user(lambda: runtime_address("bus"), XDG_RUNTIME_DIR=mine)
+    as_user(lambda: runtime_address("bus"), XDG_RUNTIME_DIR=f"{shared}/./mine/../../shared/mine")
 
 
 def test_link_of_the_user_is_followed(top, home):

@@ -10,7 +10,7 @@ import ordinary
 import pytest
 import support
 from hypothesis import HealthCheck, given, settings, strategies
-from ordinary import OTHER, USER, as_user, become_user, make, mode_of, needs_root, refused
+from ordinary import OTHER, USER, as_user, make, mode_of, needs_root, ordinary_user, refused
 
 from uds_cffi import AddressError, UnixSocketAddr, runtime, runtime_address
 
@@ -160,10 +160,10 @@ def test_two_starters_make_the_same_directories(home):
     """Of processes that start at the same moment each gets the address."""
 
     def child(go: Any) -> None:
-        become_user(XDG_RUNTIME_DIR=home)
         go.wait()
-        for number in range(50):
-            runtime_address(f"app{number}/deep/bus")
+        with ordinary_user(XDG_RUNTIME_DIR=home):
+            for number in range(50):
+                runtime_address(f"app{number}/deep/bus")
 
     with support.Event() as go, support.Child(child, go), support.Child(child, go):
         go.set()
