@@ -1,4 +1,4 @@
-"""Servers of other libraries at a path, all with one interface: what the table in docs/socket-files.md compares.
+"""Servers of several libraries at a path, all with one interface: what the table in docs/socket-files.md compares.
 
 Each listens once it is made, as its library's documentation shows, and is never made to run: clients wait in its
 backlog. They are made in processes of their own, because some keep threads.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import socket
 import socketserver
 from typing import Any, ClassVar
@@ -15,16 +16,25 @@ from typing import Any, ClassVar
 import anyio
 import anyio.abc
 
+from uds_cffi import UnixDatagram, UnixListener, calls, places, publish
+
 
 class Server:
     """What they have in common: none is closed before its process ends unless a test closes it."""
 
     made: ClassVar[list[Server]] = []
+    # What calls bind(2) and listen(2), for a test that looks at the file at that moment.
+    binder: ClassVar[Any] = socket.socket
+    starter: ClassVar[Any] = socket.socket
 
     def __new__(cls, *arguments: object, **keywords: object) -> Server:
         self = super().__new__(cls)
         cls.made.append(self)
         return self
+
+    def rename(self, old: str, new: str) -> None:
+        """Give the server's file another name."""
+        os.rename(old, new)
 
 
 class Asyncio(Server):
@@ -106,6 +116,33 @@ class Socketserver(Server):
         return socketserver.UnixDatagramServer(path, socketserver.BaseRequestHandler)
 
 
+class Uds(Server):
+    """This library, asked to do what the others do unasked."""
+
+    has_mode = True
+    binder = places.Place
+    starter = calls
+
+    def __init__(self, path: str, mode: int | None = None) -> None:
+        self._listener = UnixListener.bind(path, mode=mode, replace_stale=True, unlink_on_close=True)
+
+    @classmethod
+    def adopt(cls, sock: socket.socket) -> Uds:
+        self = cls.__new__(cls)
+        self._listener = UnixListener.from_stdlib(sock)
+        return self
+
+    def rename(self, old: str, new: str) -> None:
+        publish(self._listener, new)
+
+    def close(self) -> None:
+        self._listener.close()
+
+    @staticmethod
+    def datagram(path: str, mode: int) -> Any:
+        return UnixDatagram.bind(path, mode=mode)
+
+
 # asyncio of 3.13 and newer removes files, and is a column of its own.
 _cleans = "cleanup_socket" in inspect.signature(asyncio.AbstractEventLoop.create_unix_server).parameters or (
     "cleanup_socket" in inspect.signature(asyncio.SelectorEventLoop.create_unix_server).parameters
@@ -116,4 +153,5 @@ LIBRARIES: dict[str, Any] = {
     "asyncio of Python 3.13" if _cleans else "asyncio before": Asyncio,
     "anyio": Anyio,
     "socketserver": Socketserver,
+    "uds_cffi": Uds,
 }
