@@ -23,6 +23,7 @@ except ImportError as error:
 
 import census
 import support
+from activating import datagram, listener, passed  # noqa: F401 - fixtures, for those that ask for them.
 from interrupting import finalizers_may_speak  # noqa: F401 - a fixture, for those that ask for it.
 
 

@@ -87,6 +87,7 @@ LAYERS = {
     "datagram": 14,
     "seqpacket": 14,
     "stream": 14,
+    "activation": 15,
     "framed": 15,
     "diagnostics": 15,
     "__init__": 16,

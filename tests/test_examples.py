@@ -128,6 +128,13 @@ a client reaches the other server
 received b'hello'
 it has a label, or there is a reason why not: True
 """,
+    "socket_activation": """\
+activated with: greeter, log
+logged: b'somebody came'
+the client was told b'hello'
+started by hand
+listening: True
+""",
     "stream_echo": """\
 HELLO FROM THE CLIENT
 AND GOOD-BYE

@@ -14,6 +14,7 @@ from ._lib import ffi, lib
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import diagnostics
+    from .activation import ListenFd, ListenFds, listen_fds
     from .address import UnixSocketAddr
     from .ancillary import SocketAncillary
     from .batch import BatchPacket, PacketBatch
@@ -96,6 +97,8 @@ __all__ = [
     "FrameError",
     "FramedStream",
     "IncompleteReadError",
+    "ListenFd",
+    "ListenFds",
     "MessageFds",
     "Options",
     "OwnedFd",
@@ -131,6 +134,7 @@ __all__ = [
     "ffi",
     "lib",
     "publish",
+    "listen_fds",
     "register_decoder",
     "runtime_address",
     "unregister_decoder",
@@ -162,6 +166,8 @@ _HOMES = {
     "FrameError": "errors",
     "FramedStream": "framed",
     "IncompleteReadError": "errors",
+    "ListenFd": "activation",
+    "ListenFds": "activation",
     "MessageFds": "framed",
     "Options": "options",
     "OwnedFd": "fd",
@@ -194,6 +200,7 @@ _HOMES = {
     "diagnostics": "",
     "features": "survey",
     "publish": "publishing",
+    "listen_fds": "activation",
     "register_decoder": "control",
     "runtime_address": "runtime",
     "unregister_decoder": "control",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from ._lib import CData
+
 _FORMATS = (
     (stat.S_ISSOCK, "socket"),
     (stat.S_ISFIFO, "pipe"),
@@ -26,6 +28,20 @@ _FORMATS = (
     (stat.S_ISBLK, "block device"),
     (stat.S_ISLNK, "symbolic link"),
 )
+
+
+def kind_of(handle: CData) -> str:
+    """Return what ``OwnedFd.kind()`` does."""
+    mode = check(calls.mode(handle))
+    for matches, name in _FORMATS:
+        if matches(mode):
+            return name
+    link = calls.readlink(handle) or ""
+    if link.startswith("/memfd:"):
+        return "memfd"
+    if link.startswith("anon_inode:"):
+        return link[len("anon_inode:") :].strip("[]")
+    return "file" if stat.S_ISREG(mode) else "unknown"
 
 
 class OwnedFd(Owner):
@@ -73,16 +89,7 @@ class OwnedFd(Owner):
         Raises:
             OSError: EBADF when closed.
         """
-        mode = check(calls.mode(self._handle))
-        for matches, name in _FORMATS:
-            if matches(mode):
-                return name
-        link = calls.readlink(self._handle) or ""
-        if link.startswith("/memfd:"):
-            return "memfd"
-        if link.startswith("anon_inode:"):
-            return link[len("anon_inode:") :].strip("[]")
-        return "file" if stat.S_ISREG(mode) else "unknown"
+        return kind_of(self._handle)
 
     def open(self, mode: str = "rb", buffering: int = -1, **keywords: Any) -> IO[Any]:
         """Open a file object on the descriptor, which takes it over; this object is closed.
