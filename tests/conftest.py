@@ -25,6 +25,7 @@ import census
 import support
 from activating import datagram, listener, passed  # noqa: F401 - fixtures, for those that ask for them.
 from interrupting import finalizers_may_speak  # noqa: F401 - a fixture, for those that ask for it.
+from notified import manager, no_manager  # noqa: F401 - fixtures, for those that ask for them.
 
 
 def pytest_report_header() -> str:

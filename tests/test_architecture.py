@@ -88,6 +88,7 @@ LAYERS = {
     "seqpacket": 14,
     "stream": 14,
     "activation": 15,
+    "notification": 15,
     "framed": 15,
     "diagnostics": 15,
     "__init__": 16,

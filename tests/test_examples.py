@@ -74,6 +74,12 @@ the queue is full: send() raises BlockingIOError
 the queue is full: try_send() returns None
 now it blocks: False, and there is something: 1000 bytes
 """,
+    "notify": """\
+from the service: True {'FDSTORE': '1', 'FDNAME': 'state'}
+from the service: True {'READY': '1', 'STATUS': 'waiting for clients'}
+from the service: True {'BARRIER': '1'}
+stored as 'state': b'what the service knows'
+""",
     "out_of_band": """\
 b'stopped by ! with 10 bytes of tasks left'
 """,
@@ -192,6 +198,7 @@ NEEDS = {
     "batches": "seqpacket",
     "clone_shares_queue": "seqpacket",
     "connect_path_and_abstract": "abstract_addresses",
+    "notify": "credentials",
     "out_of_band": "out_of_band",
     "packets_keep_boundaries": "seqpacket",
     "pass_stdio": "peer_credentials",

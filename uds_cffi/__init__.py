@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .fds import OwnedFds
     from .framed import FramedStream, MessageFds
     from .metadata import ScmInq, ScmSecurity, ScmTimestamp
+    from .notification import notify
     from .options import Options
     from .pidfd import PidFd, PidFdInfo
     from .publishing import publish
@@ -135,6 +136,7 @@ __all__ = [
     "lib",
     "publish",
     "listen_fds",
+    "notify",
     "register_decoder",
     "runtime_address",
     "unregister_decoder",
@@ -201,6 +203,7 @@ _HOMES = {
     "features": "survey",
     "publish": "publishing",
     "listen_fds": "activation",
+    "notify": "notification",
     "register_decoder": "control",
     "runtime_address": "runtime",
     "unregister_decoder": "control",
