@@ -187,8 +187,14 @@ def _wait(sock: UnixDatagram, sender: Credentials | None, deadline: float | None
             if deadline is not None:
                 sock.set_write_timeout(remaining(deadline))
             sock.send_ancillary([b"BARRIER=1"], _ancillary([theirs], sender))
-        data = b"?"
-        while data:
-            if deadline is not None:
-                mine.set_read_timeout(remaining(deadline))
-            data = mine.recv(_LONGEST)
+        _read_to_the_end(mine, deadline)
+
+
+# In a function of its own, because CPython 3.13 leaves the jump back from an `if` in a loop outside of the `with`
+# around it, and may run a signal handler there.
+def _read_to_the_end(sock: UnixStream, deadline: float | None) -> None:
+    data = b"?"
+    while data:
+        if deadline is not None:
+            sock.set_read_timeout(remaining(deadline))
+        data = sock.recv(_LONGEST)
