@@ -113,6 +113,25 @@ def test_who_takes_the_descriptor_takes_the_file(types: tuple[Any, Any], socket_
     assert os.path.exists(socket_path)
 
 
+def test_duty_can_be_given_up(types: tuple[Any, Any], socket_path: str) -> None:
+    """Who leaves its file to a successor sets unlink_on_close to False; True is what bind() alone can set."""
+    with types[0].bind(socket_path, unlink_on_close=True) as sock:
+        sock.unlink_on_close = True
+        assert sock.unlink_on_close is True
+        with sock.try_clone() as clone:
+            assert clone.unlink_on_close is False
+        sock.unlink_on_close = False
+        assert sock.unlink_on_close is False
+        with pytest.raises(ValueError, match=r"set to True by bind\(\) alone"):
+            sock.unlink_on_close = True
+    assert os.path.exists(socket_path)
+    os.unlink(socket_path)
+    with types[0].bind(socket_path) as sock:
+        sock.unlink_on_close = False
+        with pytest.raises(ValueError, match=r"set to True by bind\(\) alone"):
+            sock.unlink_on_close = True
+
+
 @pytest.mark.parametrize("types", LISTENERS)
 def test_adopted_sockets_leave_the_file(types: tuple[Any, Any], socket_path: str) -> None:
     """What others have bound is not ours to remove."""

@@ -74,6 +74,24 @@ class Bound(Owner):
 
         return Path(self._file.published)
 
+    @property
+    def unlink_on_close(self) -> bool:
+        """Whether closing the socket removes its file (bool), as ``bind()`` was asked.
+
+        It can be set to False, by who leaves the file to a successor.
+
+        Raises:
+            ValueError: it is set to True; that is for ``bind()`` alone, which knows which file is the socket's.
+        """
+        return self._file is not None and self._file.unlinks
+
+    @unlink_on_close.setter
+    def unlink_on_close(self, value: bool) -> None:
+        if value and not self.unlink_on_close:
+            raise ValueError("unlink_on_close is set to True by bind() alone, which knows which file is the socket's")
+        if not value and self._file is not None:
+            self._file.keep()
+
     def _bind(self, addr: AddressLike, ready: Callable[[], object], **asked: Any) -> None:
         """Bind the socket, and make it ready for others, as was asked."""
         for value in asked.values():

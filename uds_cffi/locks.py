@@ -36,13 +36,16 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 class Lock:
     """The lock of a place, held inside a ``with`` block."""
 
-    __slots__ = ("_place", "_name", "_file")
+    __slots__ = ("_place", "_name", "_file", "full")
 
     _file: Owner
+    # Whether there was no room for its file.
+    full: bool
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._name = place.beside(".lock")
+        self.full = False
 
     def __enter__(self) -> Self:
         """Wait for the lock.
@@ -72,6 +75,7 @@ class Lock:
             # In a folder for everybody Linux may refuse O_CREAT for a file that somebody else has made.
             existing = place.open_into(handle, self._name, _FLAGS)
             result = result if existing == -errno.ENOENT else existing
+        self.full = result in (-errno.ENOSPC, -errno.EDQUOT)
         if result in (-errno.ENOENT, -errno.ENOTDIR):
             raise error(-result, place)
         if result < 0:

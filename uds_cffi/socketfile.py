@@ -96,17 +96,32 @@ class SocketFile:
         with self.place as place:
             # Who has no file there needs no lock.
             if unlinks and self._process == os.getpid() and self._is_mine(place):
-                with Lock(place):
-                    if self._is_mine(place):
-                        place.unlink()
+                self._remove_locked(place)
+
+    def _remove_locked(self, place: Place) -> None:
+        lock = Lock(place)
+        try:
+            with lock:
+                if self._is_mine(place):
+                    place.unlink()
+        except OSError:
+            if not lock.full:
+                raise
+            # A full disk should not keep a file for ever.
+            if self._is_mine(place):
+                place.unlink()
 
     def _is_mine(self, place: Place) -> bool:
         return self.identity is not None and identity_of(place) == self.identity
 
-    def forget(self) -> None:
-        """Leave the file to others."""
+    def keep(self) -> None:
+        """Remove it no more."""
         _remembered.discard(self)
         self.unlinks = False
+
+    def forget(self) -> None:
+        """Leave the file to others."""
+        self.keep()
         self.place.__exit__()
 
 
