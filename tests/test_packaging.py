@@ -55,7 +55,7 @@ def test_test_command_is_the_readmes():
     last_line = (support.ROOT / ".ci/run").read_text(encoding="utf-8").rstrip().splitlines()[-1]
     readme = (support.ROOT / "README.md").read_text(encoding="utf-8").splitlines()
 
-    assert "tox run" in last_line
+    assert "tox run-parallel" in last_line
     assert last_line in [line.strip() for line in readme]
 
 
