@@ -36,11 +36,11 @@ class Interruption(Exception):
     """What a handler raises; nothing else does."""
 
 
-class TimeIsUp(Interruption, TimeoutError):
-    """What a handler raises that limits a call by signal.alarm(); to the library it looks like one of its own."""
+class Lookalike(Interruption, TimeoutError, BlockingIOError):
+    """What a handler raises that limits a call by signal.alarm(); to the library it looks like those of its own."""
 
 
-INTERRUPTIONS = (Interruption, TimeIsUp)
+INTERRUPTIONS = (Interruption, Lookalike)
 
 
 @pytest.fixture

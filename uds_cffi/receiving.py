@@ -58,9 +58,18 @@ class Receiving(Sending):
     __slots__ = ()
 
     def _receive_message(
-        self, receiver: Receiver, receive: Callable[[], int], flags: int, result: int | None = None
+        self,
+        receiver: Receiver,
+        receive: Callable[[], int],
+        flags: int,
+        result: int | None = None,
+        expected: int = 0,
     ) -> int:
-        """Receive with a receiver of the pool, unless that was tried, and bring it to its end; the result is packed."""
+        """Receive with a receiver of the pool, unless that was tried, and bring it to its end.
+
+        The result is packed.  An error of the kernel is raised, but for the ``expected`` one, which is -errno: that is
+        returned.
+        """
         try:
             result = self._read_code(receive, flags, result=result)
         except BaseException:
@@ -69,7 +78,8 @@ class Receiving(Sending):
             raise
         if result < 0:
             return_receiver(receiver)
-            raise error(-result)
+            if result != expected:
+                raise error(-result)
         return result
 
     def _recv_with_fds(self, size: int, max_fds: int, flags: int) -> tuple[bytes, bool, OwnedFds]:
@@ -129,16 +139,21 @@ class Receiving(Sending):
             return None
         return self._unpack(receiver, result)
 
-    def _recv_scattered(self, buffers: Iterable[Any], flags: int) -> tuple[int, bool, int, UnixSocketAddr]:
+    def _recv_scattered(
+        self, buffers: Iterable[Any], flags: int, expected: int = 0
+    ) -> tuple[int, bool, int, UnixSocketAddr]:
         """Receive into several buffers, without ancillary data.
 
         Returns:
-            How many bytes are in them, whether a packet was cut, how many would fit, and who sent them.
+            How many bytes are in them or the ``expected`` error, whether a packet was cut, how many would fit, and who
+            sent them.
         """
         with Incoming(buffers) as into:
             receiver = preset(self._handle, 0, self._recv_flags | flags, 0, room=0)
             receiver.scatter(into)
-            result = self._receive_message(receiver, receiver.receive, flags)
+            result = self._receive_message(receiver, receiver.receive, flags, expected=expected)
+            if result < 0:
+                return result, False, into.size, _UNNAMED
             addr = receiver.sender()
             return_receiver(receiver)
             return result & SIZE_MASK, bool(result & CUT), into.size, addr

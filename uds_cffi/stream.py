@@ -249,14 +249,15 @@ class UnixStream(Unbatched, OutOfBand, Receiving):
         start = IOV_MAX
         full = total == room and not flags & MSG_PEEK
         while full and start < len(pieces):
+            piece = pieces[start : start + IOV_MAX]
             try:
-                count, _, room, _ = self._recv_scattered(pieces[start : start + IOV_MAX], flags | MSG_DONTWAIT)
-            except BlockingIOError:
-                return total
+                count, _, room, _ = self._recv_scattered(piece, flags | MSG_DONTWAIT, -errno.EAGAIN)
             except OSError as problem:
                 # The kernel has forgotten the error, so it is reported now, with what came before it.
                 problem.nbytes = total  # type: ignore[attr-defined]
                 raise
+            if count < 0:
+                break
             total += count
             start += IOV_MAX
             full = count == room

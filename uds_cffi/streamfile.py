@@ -1,25 +1,31 @@
-"""File objects over a stream, for code that reads lines or wants ``io`` objects."""
+"""File objects over a stream, for code that reads lines or wants ``io`` objects.
+
+Rule: None, which says that the call would block, comes of what the kernel reports.  A BlockingIOError that a signal
+handler raises comes out.
+"""
 
 from __future__ import annotations
 
+import errno
 import io
+
+from .calls import send, writable
+from .errors import error
+from .message import export
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import IO, Any, Protocol
+    from typing import IO, Any
 
-    class Stream(Protocol):
-        """What a file object needs of a stream."""
+    from .stream import UnixStream
 
-        def fileno(self) -> int: ...  # noqa: D102
-        def recv_into(self, buffer: Any) -> int: ...  # noqa: D102
-        def send(self, data: Any) -> int: ...  # noqa: D102
+_EAGAIN = -errno.EAGAIN
 
 
 class StreamIO(io.RawIOBase):
     """An unbuffered binary file that borrows a stream."""
 
-    def __init__(self, stream: Stream, reading: bool, writing: bool) -> None:
+    def __init__(self, stream: UnixStream, reading: bool, writing: bool) -> None:
         super().__init__()
         self._stream = stream
         self._reading = reading
@@ -43,16 +49,16 @@ class StreamIO(io.RawIOBase):
         """Receive into a buffer; None when the stream is nonblocking and there is nothing yet.
 
         Raises:
-            TimeoutError: the stream's timeout has passed.  What a buffer above had read by then is lost with it, so
-                every further read is an OSError, as with the files of ``socket.makefile()``.
+            TimeoutError: the stream's timeout has passed, or a signal handler limits the read.  What a buffer above
+                had read by then is lost with it, so every further read is an OSError, as with the files of
+                ``socket.makefile()``.
         """
         self._check(self._reading)
         if self._timed_out:
             raise OSError("cannot read from timed out object")
         try:
-            return self._stream.recv_into(buffer)
-        except BlockingIOError:
-            return None
+            with writable(buffer) as memory:
+                return _count(self._stream._recv_once(memory, len(memory), 0, None, None))
         except TimeoutError:
             self._timed_out = True
             raise
@@ -60,10 +66,9 @@ class StreamIO(io.RawIOBase):
     def write(self, data: Any) -> int | None:
         """Send what can be sent; None when the stream is nonblocking and takes nothing."""
         self._check(self._writing)
-        try:
-            return self._stream.send(data)
-        except BlockingIOError:
-            return None
+        stream = self._stream
+        with export(data) as memory:
+            return _count(stream._write_code(lambda: send(stream._handle, memory, len(memory), stream._send_flags), 0))
 
     def _check(self, possible: bool) -> None:
         if self.closed:
@@ -72,8 +77,17 @@ class StreamIO(io.RawIOBase):
             raise io.UnsupportedOperation("not readable" if self._writing else "not writable")
 
 
+def _count(result: int) -> int | None:
+    """Return how many bytes a call has moved, None when it would block, or raise what the kernel reports."""
+    if result >= 0:
+        return result
+    if result == _EAGAIN:
+        return None
+    raise error(-result)
+
+
 def open_stream(
-    stream: Stream,
+    stream: UnixStream,
     mode: str,
     buffering: int | None,
     encoding: str | None,
