@@ -156,13 +156,14 @@ def test_timeout_of_sendall_is_the_total():
 def test_waitall_goes_on_after_a_signal():
     """MSG_WAITALL fills the memory although the kernel gives a part of it at each signal."""
     one, two = UnixStream.pair()
-    with one, two, Ticks(lambda: one.send(b".")):
+    with one, two:
         one.send(b"begin")
+        with Ticks(lambda: one.send(b".")):
+            assert two.recv(10, uds_cffi.MSG_WAITALL) == b"begin....."
+            buffer = bytearray(4)
+            assert two.recv_into(buffer, uds_cffi.MSG_WAITALL) == 4
 
-        assert two.recv(10, uds_cffi.MSG_WAITALL) == b"begin....."
-        buffer = bytearray(4)
-        assert two.recv_into(buffer, uds_cffi.MSG_WAITALL) == 4
-        assert buffer == b"...."
+    assert buffer == b"...."
 
 
 # --- Nothing goes twice -------------------------------------------------------------------------
@@ -299,9 +300,9 @@ def test_handler_may_use_the_same_socket():
 def test_error_is_that_of_the_call_and_not_of_the_handler():
     """A call that fails after interruptions raises its own error, with its own errno."""
     one, two = UnixStream.pair()
-    with one, two, Ticks(lambda: two.close()):
+    with one, two:
         fill(lambda data: one.send(data, uds_cffi.MSG_DONTWAIT))
-        with pytest.raises(ConnectionError) as caught:
+        with Ticks(lambda: two.close()), pytest.raises(ConnectionError) as caught:
             one.send(b"x")
 
     assert caught.value.errno in (errno.EPIPE, errno.ECONNRESET)
