@@ -40,7 +40,7 @@ from .waiting import try_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from typing import Any, NamedTuple
 
     from ._lib import CData
@@ -178,6 +178,7 @@ class FramedStream(FrameSending):
             messages = [reader.view[HEADER_SIZE : HEADER_SIZE + (shape & LENGTH)]]
         else:
             return self._recv_unusual(reader, receive_all, result, flags)
+        # Here and not in a function of its own: on its way back a handler could lose what was delivered.
         try:
             if not deliver(reader.c, result):
                 return messages
@@ -251,14 +252,21 @@ class FramedStream(FrameSending):
             if not result:
                 return []
         messages: list[Any] = reader.one(result) if receive is receive_one else reader.messages(result)
+        found: Collection[int] = ()
+        problem = None
         if self._max_fds or result & KIND:
-            return self._with_fds(reader, result, messages)
+            messages, found, problem = self._with_fds(reader, result, messages)
         try:
             reader.deliver(result)
-            return messages
+            if not found and problem is None:
+                return messages
         except BaseException:
             reader.recall(result)
             raise
+        reader.forget(found)
+        if problem is not None:
+            raise problem
+        return messages
 
     def _finish_receive(self, reader: FrameReader, receive: Callable[[CData], int], result: int, flags: int) -> int:
         """Bring a receive to its end: the number of a result, or 0 at the end of the connection."""
@@ -280,8 +288,14 @@ class FramedStream(FrameSending):
                 raise IncompleteReadError(rest[HEADER_SIZE:], c.length)
         return result
 
-    def _with_fds(self, reader: FrameReader, result: int, messages: list[bytes]) -> list[Any]:
-        """Give messages their descriptors, or raise the one that lost some."""
+    def _with_fds(
+        self, reader: FrameReader, result: int, messages: list[bytes]
+    ) -> tuple[list[Any], Collection[int], AncillaryTruncated | None]:
+        """Give messages their descriptors.
+
+        Returns:
+            The messages, the serial numbers of the arrivals, and what to raise when descriptors were lost.
+        """
         kind = result & KIND
         found = reader.fds() if kind in (FDS, LOST) else {}
         lost = reader.lost() if kind == LOST else 0
@@ -293,15 +307,7 @@ class FramedStream(FrameSending):
         problem = None
         if kind == LOST:
             problem = AncillaryTruncated(messages[0], pairs[0].fds if found else OwnedFds(), lost)
-        try:
-            reader.deliver(result)
-        except BaseException:
-            reader.recall(result)
-            raise
-        reader.forget(found)
-        if problem is not None:
-            raise problem
-        return pairs
+        return pairs, found, problem
 
     __getstate__ = refuse_copy
 
