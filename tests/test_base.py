@@ -357,3 +357,13 @@ def test_option_value_beyond_c(stream: tuple[UnixStream, UnixStream], value: int
     """An int that does not fit into a C int is refused."""
     with pytest.raises((ValueError, OverflowError)):
         stream[0].set_option(lib.SOL_SOCKET, lib.SO_SNDBUF, value)
+
+
+def test_number_that_somebody_else_has_closed(stream: tuple[UnixStream, UnixStream]) -> None:
+    """Closing reports what close(2) does, once: the object is closed nevertheless."""
+    one, _ = stream
+    os.close(one.fileno())
+    with support.raises_errno(errno.EBADF):
+        one.close()
+    assert one.closed
+    one.close()

@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -283,6 +284,17 @@ def test_timeout_holds_while_the_backlog_is_full(full: UnixListener, socket_path
     with pytest.raises(TimeoutError) as caught:
         UnixStream.connect(socket_path, timeout=0.05)
     assert (caught.value.errno, caught.value.filename) == (errno.ETIMEDOUT, socket_path)
+
+
+def test_timeout_beyond_the_longest_that_the_kernel_is_given(
+    full: UnixListener, socket_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connect whose timeout is longer than one wait in the kernel, which is a day at most, begins another one."""
+    monkeypatch.setattr("uds_cffi.waiting._LONGEST_WAIT", 0.02)
+    begin = time.monotonic()
+    with pytest.raises(TimeoutError):
+        UnixStream.connect(socket_path, timeout=0.1)
+    assert time.monotonic() - begin >= 0.1
 
 
 def test_kernel_timeout_of_the_options_holds_too(full: UnixListener, socket_path: str) -> None:

@@ -331,6 +331,29 @@ def test_detached_clone_does_not_make_others_hang(listener: UnixListener, give_a
         os.close(given if isinstance(given, int) else given.detach())
 
 
+def test_detached_clone_while_others_wait(listener: UnixListener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An acceptor that waits already, and wakes for a client that somebody else has accepted, keeps its timeout too."""
+    clone = listener.try_clone()
+    given: list[int] = []
+
+    def wake(_handle: Any, events: int, _nanoseconds: int) -> int:
+        if not given:
+            given.append(clone.detach())
+        return events
+
+    def accept() -> None:
+        with pytest.raises(TimeoutError):
+            listener.accept(timeout=0.05)
+
+    monkeypatch.setattr("uds_cffi.calls.wait", wake)
+    with support.in_thread(lambda: accept() or "returned") as outcome:
+        try:
+            outcome.wait(3)
+        finally:
+            listener.shutdown(SHUT_RD)
+    os.close(given[0])
+
+
 def test_clone_of_an_adopted_listener(adopted: UnixListener) -> None:
     """A clone of an adopted listener waits in the kernel as well."""
     with adopted.try_clone() as clone:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import signal
+import struct
 import sys
 import threading
 from typing import Any
@@ -17,6 +19,7 @@ import blocked
 import pytest
 import support
 
+import uds_cffi
 from uds_cffi import SocketAncillary, UnixDatagram, ffi, lib
 from uds_cffi import receiver as module
 from uds_cffi.message import Incoming
@@ -243,6 +246,22 @@ def test_child_of_a_fork_receives_with_what_the_socket_kept(pair: tuple[Any, Any
     support.run_child(child)
     one.send(b"again")
     assert payload(two.recv(10)) == b"again"
+
+
+@support.needs("credentials")
+def test_items_beyond_the_facts(stream: tuple[uds_cffi.UnixStream, uds_cffi.UnixStream]) -> None:
+    """When C has no room to list all control messages, they are read out of the control buffer, and are the same."""
+    one, two = stream
+    two.options.pass_credentials = True
+    one.send(b"x")
+    receiver = borrow_receiver(10)
+    receiver.prepare(two._handle, 10, 0, 5)
+    receiver.receive()
+    length, count = module.read_facts(receiver.facts)[3:5]
+    listed = receiver.items(count, length)
+    assert [data for _, _, data in listed] == [struct.pack("iII", os.getpid(), os.geteuid(), os.getegid())]
+    assert receiver.items(lib.UDS_MOST_ITEMS, length) == listed
+    return_receiver(receiver)
 
 
 def test_receiver_lets_go_of_everything(pair: tuple[Any, Any]) -> None:

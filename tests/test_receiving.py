@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 import ctypes
+import errno
 import mmap
 import socket
 from typing import Any
@@ -30,6 +31,7 @@ from uds_cffi import (
     UnixDatagram,
     UnixStream,
     lib,
+    vectors,
 )
 
 IOV_MAX = lib.IOV_MAX
@@ -353,3 +355,38 @@ def test_scattered_equals_sliced(data: bytes, sizes: list[int]) -> None:
         room = sum(sizes)
         assert (nbytes, truncated) == (min(len(data), room), len(data) > room)
         assert b"".join(buffers) == data[:room].ljust(room, b"\0")
+
+
+WAYS = [vectors.scatter_by_slices, vectors.scatter_by_reading]
+
+
+@pytest.mark.parametrize("scatter", WAYS)
+@settings(deadline=None, max_examples=40)
+@given(st.binary(max_size=60), st.lists(st.integers(0, 20), max_size=6))
+def test_each_way_of_filling_buffers(scatter: Any, data: bytes, sizes: list[int]) -> None:
+    """Both ways fill the buffers piece by piece, without changing their sizes, and say what has no place."""
+    buffers = [bytearray(b"." * size) for size in sizes]
+    room = sum(sizes)
+    if len(data) > room:
+        with pytest.raises(BufferError, match=f"{len(data) - room} of {len(data)} bytes have no place"):
+            scatter(data, buffers)
+    else:
+        scatter(data, buffers)
+    assert b"".join(buffers) == data[:room].ljust(room, b".")
+    assert [len(buffer) for buffer in buffers] == sizes
+
+
+def test_attempt_that_is_interrupted_is_made_again(
+    stream: tuple[UnixStream, UnixStream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a call that does not wait says EINTR, try_recv() makes it again and returns what comes then."""
+    results = [-errno.EINTR, -errno.EINTR]
+
+    def receive(receiver: Any) -> int:
+        return results.pop() if results else lib.uds_receive(receiver)
+
+    monkeypatch.setattr("uds_cffi.stream.receive", receive)
+    stream[0].send(b"data")
+    assert stream[1].try_recv(9) == b"data"
+    results += [-errno.EINTR]
+    assert stream[1].try_recv(9) is None

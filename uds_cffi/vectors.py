@@ -53,7 +53,7 @@ def _check(filled: int, data: bytes) -> None:
         raise BufferError(f"a buffer was made shorter during the receive: {lost} of {len(data)} bytes have no place")
 
 
-def _scatter_by_slices(data: bytes, buffers: list[bytearray]) -> None:
+def scatter_by_slices(data: bytes, buffers: list[bytearray]) -> None:
     """Fill the buffers, one after the other."""
     begin = 0
     for buffer in buffers:
@@ -63,11 +63,11 @@ def _scatter_by_slices(data: bytes, buffers: list[bytearray]) -> None:
     _check(begin, data)
 
 
-def _scatter_by_reading(data: bytes, buffers: list[bytearray]) -> None:
+def scatter_by_reading(data: bytes, buffers: list[bytearray]) -> None:
     """Fill the buffers, one after the other."""
     # readinto() reads nothing more once the data has come to its end.
     _check(sum(map(BytesIO(data).readinto, buffers)), data)
 
 
 scatter: Callable[[bytes, Any], None]
-scatter = _scatter_by_slices if _ON_PYPY else _scatter_by_reading
+scatter = scatter_by_slices if _ON_PYPY else scatter_by_reading
