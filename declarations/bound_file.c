@@ -39,8 +39,8 @@ UDS_FUNCTION int uds_handle_bound_file(struct uds_handle *handle, struct uds_han
 }
 
 /* Binds a socket to a path, where it makes the file and removes it at once: no signal handler can come between, and leave
-   it there.  0 and the file's inode, or -errno. */
-UDS_FUNCTION int uds_bind_briefly(int fd, const char *path, uint64_t *inode)
+   it there.  0, and the file's inode and mode, or -errno. */
+UDS_FUNCTION int uds_bind_briefly(int fd, const char *path, uint64_t found[2])
 {
     struct sockaddr_un name;
     struct stat status;
@@ -51,13 +51,14 @@ UDS_FUNCTION int uds_bind_briefly(int fd, const char *path, uint64_t *inode)
         return result;
     result = UDS_RESULT(stat(path, &status));
     unlink(path);
-    *inode = result < 0 ? 0 : (uint64_t)status.st_ino;
+    found[0] = result < 0 ? 0 : (uint64_t)status.st_ino;
+    found[1] = result < 0 ? 0 : (uint64_t)status.st_mode;
     return result;
 }
 
-UDS_FUNCTION int uds_handle_bind_briefly(struct uds_handle *handle, const char *path, uint64_t *inode)
+UDS_FUNCTION int uds_handle_bind_briefly(struct uds_handle *handle, const char *path, uint64_t found[2])
 {
-    UDS_HELD(handle, int, uds_bind_briefly(fd, path, inode));
+    UDS_HELD(handle, int, uds_bind_briefly(fd, path, found));
 }
 
 /* Whether a path leads to a socket file: 1 and its status, 0 when it leads to none, or -errno when that cannot be

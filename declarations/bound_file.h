@@ -5,4 +5,4 @@ int uds_handle_bound_file(struct uds_handle *handle, struct uds_handle *into);
 int uds_leads_to_socket(const char *path);
 int uds_handle_is_at(struct uds_handle *handle, const char *path);
 /* Binds to a path whose file is removed at once: 0 and the file's inode. */
-int uds_handle_bind_briefly(struct uds_handle *handle, const char *path, uint64_t *inode);
+int uds_handle_bind_briefly(struct uds_handle *handle, const char *path, uint64_t *found);

@@ -138,6 +138,36 @@ UDS_FUNCTION int uds_handle_connectat(struct uds_handle *handle, int directory, 
     UDS_HELD(handle, int, uds_connectat(fd, directory, address, length));
 }
 
+UDS_FUNCTION int uds_bindat_and_connectat(int fd, struct uds_handle *other, int directory, const char *name)
+{
+    struct sockaddr_un address;
+    socklen_t length = uds_sockaddr_fill(&address, name, strlen(name), 1);
+    int result = length ? uds_bindat(fd, directory, &address, length) : -ENAMETOOLONG;
+    if (result < 0)
+        return result;
+    result = uds_handle_connectat(other, directory, &address, length);
+    unlinkat(directory, name, 0);
+    return result;
+}
+
+/* Binds a socket to a name in a folder, connects another to it, and removes the file: no signal handler can come
+   between, and leave it there.  0 or -errno. */
+UDS_FUNCTION int uds_bindat_briefly(int fd, struct uds_handle *other, const char *folder, const char *name)
+{
+    int result, directory = UDS_RESULT(open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (directory < 0)
+        return directory;
+    result = uds_bindat_and_connectat(fd, other, directory, name);
+    close(directory);
+    return result;
+}
+
+UDS_FUNCTION int uds_handle_bindat_briefly(struct uds_handle *handle, struct uds_handle *other, const char *folder,
+                                           const char *name)
+{
+    UDS_HELD(handle, int, uds_bindat_briefly(fd, other, folder, name));
+}
+
 /* Sets the permissions of a file that is no symbolic link; one is an error, which one depends on the system.  The C
    library of Linux asks the kernel for it (fchmodat2(2), Linux 6.6), or else goes through /proc. */
 UDS_FUNCTION int uds_fchmodat(int directory, const char *name, int mode)

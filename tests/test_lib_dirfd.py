@@ -145,6 +145,24 @@ def test_bad_length(folder: int, sockets: list[Any]) -> None:
         assert lib.uds_handle_bindat(sockets[0], folder, address, length) == -errno.EINVAL
 
 
+@built
+def test_bindat_briefly(short_dir: str, sockets: list[Any]) -> None:
+    """A socket is bound in a folder and another connected to it; the file is gone at once, also after a failure."""
+    one, two = sockets
+    folder = os.fsencode(short_dir)
+    assert lib.uds_handle_bindat_briefly(one, two, folder + b"/none", b"s") == -errno.ENOENT
+    assert lib.uds_handle_bindat_briefly(one, two, folder, b"n" * 200) == -errno.ENAMETOOLONG
+    assert lib.uds_handle_bindat_briefly(one, two, folder, b".") == -errno.EADDRINUSE
+    assert lib.uds_handle_bindat_briefly(one, new_handle(), folder, b"s") == -errno.EBADF
+    assert os.listdir(short_dir) == []
+    other = new_handle()
+    assert lib.uds_handle_socket(other, lib.SOCK_DGRAM, 1) == 0
+    assert lib.uds_handle_bindat_briefly(other, two, folder, b"s") == 0
+    assert os.listdir(short_dir) == []
+    assert lib.uds_handle_send(two, b"x", 1, 0) == 1
+    lib.uds_handle_close(other)
+
+
 def without_proc(short_dir: str) -> None:
     os.chroot(short_dir)
     folder = os.open("/", os.O_RDONLY)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import stat
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -343,23 +344,24 @@ def test_what_a_path_leads_to(short_dir: str) -> None:
 
 def test_bind_briefly(short_dir: str) -> None:
     """A socket is bound to a path whose file is gone at once; what bind(2) refuses leaves nothing behind either."""
-    handle, inode = new_handle(), ffi.new("uint64_t *")
+    handle, found = new_handle(), ffi.new("uint64_t[2]")
     path = os.path.join(short_dir, "s").encode()
-    assert lib.uds_handle_bind_briefly(handle, path, inode) == -errno.EBADF
+    assert lib.uds_handle_bind_briefly(handle, path, found) == -errno.EBADF
     assert lib.uds_handle_socket(handle, lib.SOCK_DGRAM, 0) == 0
-    assert lib.uds_handle_bind_briefly(handle, path + b"x" * 108, inode) == -errno.ENAMETOOLONG
-    assert lib.uds_handle_bind_briefly(handle, path + b"/s", inode) == -errno.ENOENT
+    assert lib.uds_handle_bind_briefly(handle, path + b"x" * 108, found) == -errno.ENAMETOOLONG
+    assert lib.uds_handle_bind_briefly(handle, path + b"/s", found) == -errno.ENOENT
     with open(path, "wb"):
         pass
-    assert lib.uds_handle_bind_briefly(handle, path, inode) == -errno.EADDRINUSE
+    assert lib.uds_handle_bind_briefly(handle, path, found) == -errno.EADDRINUSE
     os.unlink(path)
-    assert lib.uds_handle_bind_briefly(handle, path, inode) == 0
+    assert lib.uds_handle_bind_briefly(handle, path, found) == 0
+    assert stat.S_ISSOCK(found[1])
     assert os.listdir(short_dir) == []
     name = ffi.new("struct uds_name *")
     assert lib.uds_handle_getsockname(handle, name) == 0
     assert path in bytes(ffi.buffer(name.bytes))
     file = new_handle()
     if lib.UDS_HAS_BOUND_FILE and lib.uds_handle_bound_file(handle, file) == 0:
-        assert os.fstat(lib.uds_handle_fileno(file)).st_ino == inode[0]
+        assert os.fstat(lib.uds_handle_fileno(file)).st_ino == found[0]
         assert lib.uds_handle_close(file) == 0
     assert lib.uds_handle_close(handle) == 0

@@ -11,10 +11,10 @@ import time
 
 from . import calls
 from ._lib import ffi, lib
-from .fileprobes import bindat, file_mode
+from .fileprobes import bindat, bound_file, file_mode
 from .metadata import ScmInq, ScmSecurity, ScmTimestamp
 from .probing import KERNEL, Pair, probe
-from .processprobes import bound_file, diagnostics, pass_pidfd, peer_pidfd, pidfd, pidfd_identity, pidfd_info
+from .processprobes import diagnostics, pass_pidfd, peer_pidfd, pidfd, pidfd_identity, pidfd_info
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -84,6 +84,13 @@ class Pair:
         return bool(lib.uds_handle_setsockopt(self.two, lib.SOL_SOCKET, name, number, ffi.sizeof("int")) == 0)
 
 
+def made(result: int) -> bool:
+    """Whether a call has made a descriptor; raises when this process may open no more."""
+    if result in (-errno.EMFILE, -errno.ENFILE):
+        calls.check(result)
+    return result >= 0
+
+
 def probe(kind: int) -> Callable[[Callable[[Pair], object]], Callable[[], str]]:
     """Turn a function of a connected pair into a probe."""
 

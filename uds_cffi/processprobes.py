@@ -1,4 +1,4 @@
-"""Probes of what tells processes, files and sockets apart: pidfds, the file of a bound socket, and the list of sockets.
+"""Probes of what tells processes and sockets apart: pidfds, and the list of sockets.
 
 Rule: the answer is compared with what this process knows of itself.
 """
@@ -11,22 +11,11 @@ import sys
 
 from . import calls, sockdiag
 from ._lib import ffi, lib
-from .probing import NOT_PERMITTED, Pair, probe
+from .probing import Pair, made, probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._lib import CData
-
-
-# Where a socket file can be made, as a rule: the folders for temporary files, and the working directory.
-FOLDERS = ("/tmp", "/var/tmp", ".")
-
-
-def _made(result: int) -> bool:
-    """Whether a call has made a descriptor; raises when this process may open no more."""
-    if result in (-errno.EMFILE, -errno.ENFILE):
-        calls.check(result)
-    return result >= 0
 
 
 def _is_mine(handle: CData) -> bool:
@@ -42,7 +31,7 @@ def _is_mine(handle: CData) -> bool:
 def pidfd(pair: Pair) -> object:
     """This process can be found alive through a pidfd, and could be sent a signal."""
     pair.close()
-    if not _made(lib.uds_handle_pidfd_open(pair.one, os.getpid())):
+    if not made(lib.uds_handle_pidfd_open(pair.one, os.getpid())):
         return False
     return (
         _is_mine(pair.one)
@@ -56,7 +45,7 @@ def pidfd_info(pair: Pair) -> object:
     """The kernel tells this process's pid and user id by its pidfd."""
     pair.close()
     info = ffi.new("struct uds_pidfd_info *")
-    if not _made(lib.uds_handle_pidfd_open(pair.one, os.getpid())):
+    if not made(lib.uds_handle_pidfd_open(pair.one, os.getpid())):
         return False
     told = lib.uds_handle_pidfd_info(pair.one, info) == 0
     return told and (info.pid, info.ruid) == (os.getpid(), os.getuid())
@@ -67,7 +56,7 @@ def pidfd_identity(pair: Pair) -> object:
     """Two pidfds of this process are the same file."""
     pair.close()
     for handle in (pair.one, pair.two):
-        if not _made(lib.uds_handle_pidfd_open(handle, os.getpid())):
+        if not made(lib.uds_handle_pidfd_open(handle, os.getpid())):
             return False
     return lib.uds_handle_pidfd_same(pair.one, pair.two) == 1
 
@@ -76,7 +65,7 @@ def pidfd_identity(pair: Pair) -> object:
 def peer_pidfd(pair: Pair) -> object:
     """The peer of a pair is this process, also after it was closed."""
     calls.close(pair.two)
-    return _made(lib.uds_handle_peer_pidfd(pair.one, pair.two)) and _is_mine(pair.two)
+    return made(lib.uds_handle_peer_pidfd(pair.one, pair.two)) and _is_mine(pair.two)
 
 
 @probe(lib.SOCK_DGRAM)
@@ -88,33 +77,8 @@ def pass_pidfd(pair: Pair) -> object:
     for level, kind, data in pair.receive():
         if (level, kind) == (lib.SOL_SOCKET, lib.SCM_PIDFD):
             # A negative number tells why there is none.
-            return _made(int.from_bytes(data, sys.byteorder, signed=True)) and _is_mine(pair.pidfd)
+            return made(int.from_bytes(data, sys.byteorder, signed=True)) and _is_mine(pair.pidfd)
     return False
-
-
-@probe(lib.SOCK_DGRAM)
-def bound_file(pair: Pair) -> object:
-    """The file of a bound socket is the one at its path; where no file can be made, a socket without one has none."""
-    pair.close()
-    if not _made(calls.open_socket(pair.one, calls.SOCK_DGRAM, 1)):
-        return False
-    wanted = _bind_somewhere(pair.one)
-    result = lib.uds_handle_bound_file(pair.one, pair.two)
-    if result == -errno.EPERM:
-        return NOT_PERMITTED
-    if wanted is None:
-        return result == -errno.ENOENT
-    return _made(result) and os.fstat(calls.fileno(pair.two)).st_ino == wanted
-
-
-def _bind_somewhere(handle: CData) -> int | None:
-    """Bind a socket to a file that is removed at once: its inode, or None where none can be made."""
-    inode = ffi.new("uint64_t *")
-    for folder in filter(None, (os.environ.get("TMPDIR"), *FOLDERS)):
-        path = os.path.join(folder, f"uds-{os.urandom(8).hex()}")
-        if lib.uds_handle_bind_briefly(handle, os.fsencode(path), inode) == 0:
-            return int(inode[0])
-    return None
 
 
 @probe(lib.SOCK_STREAM)
