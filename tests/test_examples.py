@@ -15,6 +15,21 @@ import support
 EXAMPLES = support.ROOT / "examples"
 
 OUTPUT = {
+    "socket_file": """\
+a killed server has left its file: True
+the next one has replaced it, with mode 660
+a client reads hello
+another one is refused: Address already in use
+closing it has removed the file: True
+""",
+    "takeover": """\
+a client is answered by the old server
+the file is service.socket, and was made elsewhere: True
+who came before is answered by the old server
+the old server has closed, and left the new one's file: True
+a client is answered by the new server
+and now it is gone: True
+""",
     "add_fds_vectored": """\
 room for two descriptors: True
 6 bytes sent; the ancillary data is still there for another send: True
