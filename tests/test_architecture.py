@@ -82,6 +82,7 @@ LAYERS = {
     "batching": 12,
     "sending": 11,
     "receiving": 12,
+    "sendingall": 12,
     "packet": 13,
     # The sockets, the package, and its programs.
     "datagram": 14,

@@ -337,7 +337,7 @@ def test_kernel_without_it(receiving, streams, monkeypatch):
     """A kernel that answers EOPNOTSUPP, as one before 5.15 does, has no such feature; other errors stay."""
     left, right = streams
     answers = [-errno.EOPNOTSUPP]
-    for place in ("sending.c_send", "stream.c_send", "stream.c_recv", "stream.receive"):
+    for place in ("sending.c_send", "sendingall.c_send", "stream.c_recv", "stream.receive"):
         monkeypatch.setattr(f"uds_cffi.{place}", lambda *arguments: answers[0])
     attempts = (
         lambda: receiving(right),

@@ -158,12 +158,23 @@ class FrameSending(Closing):
             if ticket & 1:
                 self._push(writer, ticket, flags, deadline)
                 writer.forget(ticket)
-            begin = 0
-            while begin < len(checked):
-                begin = self._send_chunk(writer, ticket, checked, begin, flags, deadline)
+            # The loop is there, because CPython 3.13.0 would leave its jump out of this `try`: see ``sendingall``.
+            self._send_chunks(writer, ticket, checked, flags, deadline)
         except BaseException as problem:
             problem.sent = writer.settle(ticket) if ticket else 0  # type: ignore[attr-defined]
             raise
+
+    def _send_chunks(
+        self,
+        writer: FrameWriter,
+        ticket: int,
+        checked: list[tuple[Any, int, Borrowed | None]],
+        flags: int,
+        deadline: float | None,
+    ) -> None:
+        begin = 0
+        while begin < len(checked):
+            begin = self._send_chunk(writer, ticket, checked, begin, flags, deadline)
 
     def _send_chunk(
         self,

@@ -20,18 +20,17 @@ from .calls import (
     writable,
 )
 from .calls import recv as c_recv
-from .calls import send as c_send
 from .errors import IncompleteReadError, error
-from .fds import Borrowed
-from .flags import PEEK, RECV_MESSAGE, RECV_STREAM, SEND, SEND_STREAM, TRY_STREAM, check_flags
+from .flags import PEEK, RECV_MESSAGE, RECV_STREAM, SEND_STREAM, TRY_STREAM, check_flags
 from .listener import Listener
-from .message import Outgoing, check_list, export
+from .message import check_list
 from .outofband import OutOfBand, check_answer, check_out_of_band
 from .receiver import Receiver, adapt, borrow_receiver, check_size, give_small, return_receiver, take_small
 from .receiving import Receiving
+from .sendingall import SendingAll
 from .unbatched import Unbatched
 from .vectors import scatter, small_size
-from .waiting import deadline_of, is_over, remaining, try_once
+from .waiting import deadline_of, is_over, try_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def _check_stream_flags(flags: int, size: int) -> int:
 _WAITS = (errno.EAGAIN, errno.ETIMEDOUT)
 
 
-class UnixStream(Unbatched, OutOfBand, Receiving):
+class UnixStream(Unbatched, OutOfBand, SendingAll, Receiving):
     """A stream socket that is connected (unix(7), SOCK_STREAM).
 
     Made by ``connect``, ``pair``, ``UnixListener.accept``, ``from_fd``, ``from_stdlib`` and ``borrow``; a context
@@ -296,72 +295,6 @@ class UnixStream(Unbatched, OutOfBand, Receiving):
         """Receive bytes and descriptors if there are any: otherwise None; the rest is as for ``recv_fds()``."""
         received = self._try_recv_with_fds(size, max_fds, flags)
         return None if received is None else (received[0], received[2])
-
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send all of the data; the timeout is the total.  With MSG_OOB its last byte is out-of-band data.
-
-        Raises:
-            OSError: as for ``send()``, with ``sent`` (int), how many bytes went before it.
-            TypeError, BufferError: as for ``send()``.
-        """
-        flags = check_flags(flags, SEND_STREAM)
-        with export(data) as memory:
-            size, deadline = len(memory), deadline_of(self._write_timeout)
-            if flags & MSG_OOB:
-                check_out_of_band(flags, size)
-            # A short send has no out-of-band byte yet, so the flag goes with each piece.
-            self._send_rest(memory, size, flags, 0, deadline)
-
-    def _send_rest(self, memory: CData, size: int, flags: int, sent: int, deadline: float | None) -> None:
-        def attempt() -> int:
-            return c_send(self._handle, memory + sent, size - sent, self._send_flags | flags)
-
-        try:
-            self._check_open()
-            while sent < size:
-                if sent and deadline is not None:
-                    remaining(deadline)
-                count = self._write_code(attempt, flags, deadline)
-                sent += check_answer(count) if flags & MSG_OOB else check(count)
-        except OSError as problem:
-            problem.sent = sent  # type: ignore[attr-defined]
-            raise
-
-    def sendall_vectored(self, buffers: Iterable[Any], flags: int = 0) -> None:
-        """Send all of several buffers; otherwise as ``sendall()``."""
-        flags = check_flags(flags, SEND)
-        deadline = deadline_of(self._write_timeout)
-        sent = 0
-        with Outgoing(buffers) as message:
-            try:
-                self._check_open()
-                while message.size:
-                    if sent and deadline is not None:
-                        remaining(deadline)
-                    count = self._send_piece(message, flags, deadline)
-                    message.advance(count)
-                    sent += count
-            except OSError as problem:
-                problem.sent = sent  # type: ignore[attr-defined]
-                raise
-
-    def sendall_fds(self, data: Any, fds: Iterable[Any], flags: int = 0) -> None:
-        """Send all of the data, with descriptors at its first byte; the timeout is the total.
-
-        Raises:
-            OSError: as for ``send_fds()``, with ``sent`` (int); when it is not 0 the descriptors have gone.
-            TypeError, ValueError: as for ``send_fds()``.
-        """
-        flags = check_flags(flags, SEND)
-        deadline = deadline_of(self._write_timeout)
-        borrowed = Borrowed(fds)
-        with export(data) as memory:
-            try:
-                sent = self._send_with_fds(memory, borrowed, flags, deadline)
-            except OSError as problem:
-                problem.sent = 0  # type: ignore[attr-defined]
-                raise
-            self._send_rest(memory, len(memory), flags, sent, deadline)
 
     def makefile(
         self,
