@@ -37,25 +37,41 @@ class SendingAll(Sending):
             OSError: as for ``send()``, with ``sent`` (int), how many bytes went before it.
             TypeError, BufferError: as for ``send()``.
         """
+        first = None
+        if flags == 0 and type(data) is bytes and data:
+            # The commonest: all goes at once, with as few steps as there are.
+            try:
+                first = c_send(self._handle, data, len(data), self._send_flags)
+                if first == len(data):
+                    return
+            except OSError as problem:
+                # A signal handler's.
+                problem.sent = max(first or 0, 0)  # type: ignore[attr-defined]
+                raise
         flags = check_flags(flags, SEND_STREAM)
         with export(data) as memory:
             size, deadline = len(memory), deadline_of(self._write_timeout)
             if flags & MSG_OOB:
                 check_out_of_band(flags, size)
             # A short send has no out-of-band byte yet, so the flag goes with each piece.
-            self._send_rest(memory, size, flags, 0, deadline)
+            self._send_rest(memory, size, flags, 0, deadline, first)
 
-    def _send_rest(self, memory: CData, size: int, flags: int, sent: int, deadline: float | None) -> None:
+    def _send_rest(
+        self, memory: CData, size: int, flags: int, sent: int, deadline: float | None, result: int | None = None
+    ) -> None:
+        """Send what is left, of which the first attempt may have been made."""
+
         def attempt() -> int:
             return c_send(self._handle, memory + sent, size - sent, self._send_flags | flags)
 
         def send() -> None:
-            nonlocal sent
+            nonlocal sent, result
             while sent < size:
                 if sent and deadline is not None:
                     remaining(deadline)
-                count = self._write_code(attempt, flags, deadline)
+                count = self._write_code(attempt, flags, deadline, result)
                 sent += check_answer(count) if flags & MSG_OOB else check(count)
+                result = None
 
         try:
             self._check_open()
