@@ -41,6 +41,7 @@ LAYERS = {
     "naming": 4,
     "places": 4,
     "constructors": 1,
+    "once": 1,
     "runtime": 4,
     "sockdiag": 3,
     "metadata": 3,
@@ -136,6 +137,9 @@ PLATFORM_TESTS = {
     ("sysconfig", "get_platform"),
 }
 
+# Functions that import at each call: one runs once, the other keeps the answer for which it imports.
+IMPORTING_FUNCTIONS = {("__main__", "main"), ("socketfile", "_kernel_applies_mode")}
+
 LONGEST_FILE = 400
 
 PACKAGE = Path(uds_cffi.__file__).parent
@@ -208,6 +212,20 @@ def test_imports_point_down(module):
     ]
 
     assert wrong == []
+
+
+def test_imports_inside_functions_are_kept():
+    """A function that imports something is one that `once` calls a single time; the rest cost time, and a lock."""
+    importing = {
+        (module, function.name)
+        for module in MODULES
+        for function in ast.walk(TREES[module])
+        if isinstance(function, ast.FunctionDef)
+        and any(isinstance(node, (ast.Import, ast.ImportFrom)) for node in nodes(function))
+        and [getattr(decorator, "id", None) for decorator in function.decorator_list] != ["once"]
+    }
+
+    assert importing == IMPORTING_FUNCTIONS
 
 
 def test_only_rooms_with_c_memory_import_lib():

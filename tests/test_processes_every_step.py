@@ -6,16 +6,13 @@ raises comes out, also where it looks like an answer of the kernel.
 
 from __future__ import annotations
 
-import builtins
-import functools
 import os
 
 import pytest
 import support
 from interrupting import Interruption, interrupt_everywhere, is_interrupted
 
-from uds_cffi import OwnedFd, PidFd, SocketAncillary, UnixDatagram, UnixListener, UnixStream, features, probes
-from uds_cffi.diagnostics import info_of, peer_of, sockets
+from uds_cffi import OwnedFd, PidFd, UnixListener, UnixStream, features, probes
 
 pytestmark = pytest.mark.usefixtures("finalizers_may_speak")
 
@@ -88,40 +85,6 @@ def test_bound_file(ask, socket_path):
                 answer.close()
 
         interrupt_everywhere(call, nothing, lambda: None)
-
-
-def receive_a_pidfd(one, two):
-    with SocketAncillary(64) as ancillary:
-        one.send(b"x")
-        two.recv_ancillary(10, ancillary).messages[0].fd.close()
-
-
-@support.needs("pass_pidfd")
-def test_nothing_is_imported_twice(socket_path, monkeypatch):
-    """What is loaded is not imported again: a handler that raises in PyPy's lock of a module leaves that locked."""
-    one, two = UnixDatagram.pair(options={"pass_pidfd": True})
-    left, right = UnixStream.pair()
-    with one, two, left, right, left.peer_pidfd() as me, UnixListener.bind(socket_path) as listener:
-        calls = [
-            *(functools.partial(call, left, me) for call in CALLS.values()),
-            *(functools.partial(call, left) for call in PEER_CALLS.values()),
-            functools.partial(receive_a_pidfd, one, two),
-            features,
-        ]
-        if support.supported("diagnostics"):
-            calls += [lambda: info_of(left), lambda: peer_of(left), sockets]
-        if support.supported("bound_file"):
-            calls += [lambda: listener.bound_file().close(), listener.is_still_bound]
-        for call in calls:
-            call()
-
-        def refuse(name, *arguments):
-            raise AssertionError(f"{name} is imported")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(builtins, "__import__", refuse)
-            for call in calls:
-                call()
 
 
 class NotThere(Interruption, FileNotFoundError):

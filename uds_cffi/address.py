@@ -13,6 +13,7 @@ import sys
 
 from ._lib import ffi, lib
 from .errors import AddressError, AddressTypeError
+from .once import once, path_class
 from .values import Value
 
 TYPE_CHECKING = False
@@ -30,6 +31,7 @@ _OFFSET: int = lib.UDS_SUN_PATH_OFFSET
 _SOCKADDR = ffi.typeof("struct sockaddr_un *")
 _WAY_OUT = "; bind() and connect() take longer ones with long_path=True" if lib.UDS_HAS_BINDAT else ""
 _HAS_ABSTRACT = bool(lib.UDS_HAS_ABSTRACT)
+_HEXADECIMAL = frozenset("0123456789ABCDEFabcdef")
 # What a str or bytes begins with that is no path.
 _NO_PATH = (b"", b"\0")
 _new = object.__new__
@@ -258,14 +260,13 @@ class UnixSocketAddr(Value):
 
     def to_uri(self) -> str:
         """Write the form that ``from_uri`` reads back to an equal address (str, ASCII)."""
-        from urllib.parse import quote_from_bytes
-
+        quoted: str = _urllib_parse().quote_from_bytes(self.name, "/:.-_~@=")
         if self.kind == "abstract":
-            return "unix:@" + quote_from_bytes(self.name, "/:.-_~@=")
+            return "unix:@" + quoted
         # A path that begins with // would read as an empty host.
         plain = self.is_absolute_path and not self.name.startswith(b"//")
         prefix = "unix:" if plain or self.kind == "unnamed" else "unix:path="
-        return prefix + quote_from_bytes(self.name, "/:.-_~@=")
+        return prefix + quoted
 
     @property
     def is_path(self) -> bool:
@@ -297,9 +298,7 @@ class UnixSocketAddr(Value):
         """The path as ``pathlib.Path``, which normalises it ("./x" becomes "x"; ``name`` is exact), or None."""
         if self.kind != "path":
             return None
-        from pathlib import Path
-
-        return Path(os.fsdecode(self.name))
+        return path_class()(os.fsdecode(self.name))
 
     @property
     def abstract_name(self) -> bytes | None:
@@ -373,13 +372,18 @@ class UnixSocketAddr(Value):
         return os.fsdecode(self.name) if self.kind == "path" else "unnamed"
 
 
-def _unescape(text: str, uri: str) -> bytes:
-    from re import fullmatch
-    from urllib.parse import unquote_to_bytes
+@once
+def _urllib_parse() -> Any:
+    from urllib import parse
 
-    if not fullmatch(r"(?:[^%]|%[0-9A-Fa-f]{2})*", text):
+    return parse
+
+
+def _unescape(text: str, uri: str) -> bytes:
+    if not all(len(piece) >= 2 and _HEXADECIMAL.issuperset(piece[:2]) for piece in text.split("%")[1:]):
         raise AddressError(f"{uri!r} has a '%' that two hexadecimal digits do not follow")
-    return unquote_to_bytes(path_bytes(text))
+    unescaped: bytes = _urllib_parse().unquote_to_bytes(path_bytes(text))
+    return unescaped
 
 
 # The shortest way round __setattr__, which refuses.

@@ -15,6 +15,7 @@ from .calls import close as close_handle
 from .constructors import constructor
 from .errors import FeatureUnavailable, error
 from .identity import Bound
+from .once import socket_module
 from .options import Options, apply_options, check_options, get_by_number, set_by_number
 from .owner import Owner
 
@@ -181,8 +182,7 @@ class Socket(Bound):
         Raises:
             OSError: EBADF when closed.
         """
-        import socket
-
+        socket = socket_module()
         timeout = self._mode()
         # A duplicate that no other thread can close; fromfd() duplicates it again, so that the descriptor has an
         # owner at every moment.

@@ -13,6 +13,7 @@ from .calls import move
 from .credentials import Credentials
 from .fds import OwnedFds
 from .metadata import DECODERS
+from .once import once
 from .values import Value
 
 TYPE_CHECKING = False
@@ -265,16 +266,12 @@ def decode(
     return tuple(messages)
 
 
-_rooms: dict[str, Any] = {}
-
-
+@once
 def _pidfd() -> Any:
-    # Most programs receive no pidfd.  Loaded once: ``identity`` says why no call imports what is loaded.
-    if "pidfd" not in _rooms:
-        from . import pidfd
+    # Most programs receive no pidfd.
+    from . import pidfd
 
-        _rooms["pidfd"] = pidfd
-    return _rooms["pidfd"]
+    return pidfd
 
 
 def decode_pidfd(

@@ -9,6 +9,7 @@ import sys
 
 from . import calls
 from .calls import check
+from .once import once, socket_module
 from .owner import Owner
 
 TYPE_CHECKING = False
@@ -28,6 +29,13 @@ _FORMATS = (
     (stat.S_ISBLK, "block device"),
     (stat.S_ISLNK, "symbolic link"),
 )
+
+
+@once
+def _partial() -> Any:
+    from functools import partial
+
+    return partial
 
 
 def kind_of(handle: CData) -> str:
@@ -100,7 +108,7 @@ class OwnedFd(Owner):
             OSError: EBADF when closed; what ``open()`` reports for a directory.  This object then keeps the descriptor.
             ValueError: the mode makes no sense.
         """
-        from functools import partial
+        partial = _partial()
 
         def take(mine: OwnedFd) -> IO[Any]:
             # Opened once without ownership: whatever open() refuses, it refuses while the descriptor has its owner.
@@ -127,9 +135,9 @@ class OwnedFd(Owner):
         Raises:
             OSError: EBADF when closed; ENOTSOCK when it is no socket.  This object then keeps the descriptor.
         """
-        import socket
+        socket = socket_module()
 
-        def take(mine: OwnedFd) -> socket.socket:
+        def take(mine: OwnedFd) -> Any:
             calls.describe_held(mine._handle)
             # fromfd() duplicates, so the descriptor has an owner at every moment; -1 asks the kernel.
             copy = socket.fromfd(mine.fileno(), -1, -1, -1)

@@ -1,13 +1,13 @@
 """Who is at the other end of a connection, and whose file a socket is bound to.
 
-Rule: what few programs ask is loaded when it is asked for the first time, and kept: PyPy takes a lock for every import,
-also of what is loaded, and leaves it locked for ever when a signal handler raises in between.
+Rule: what few programs ask is loaded when it is asked for the first time.
 """
 
 from __future__ import annotations
 
 from . import credentials, naming
 from .address import UnixSocketAddr
+from .once import once, path_class
 from .owner import Owner
 
 TYPE_CHECKING = False
@@ -23,31 +23,25 @@ if TYPE_CHECKING:
     from .socketfile import SocketFile
 
 
-_rooms: dict[str, Any] = {}
-
-
+@once
 def _bound() -> Any:
-    if "bound" not in _rooms:
-        from . import bound
+    from . import bound
 
-        _rooms["bound"] = bound
-    return _rooms["bound"]
+    return bound
 
 
+@once
 def _pidfd() -> Any:
-    if "pidfd" not in _rooms:
-        from . import pidfd
+    from . import pidfd
 
-        _rooms["pidfd"] = pidfd
-    return _rooms["pidfd"]
+    return pidfd
 
 
+@once
 def _socketfile() -> Any:
-    if "socketfile" not in _rooms:
-        from . import socketfile
+    from . import socketfile
 
-        _rooms["socketfile"] = socketfile
-    return _rooms["socketfile"]
+    return socketfile
 
 
 class Bound(Owner):
@@ -70,9 +64,7 @@ class Bound(Owner):
         if self._file is None:
             return naming.local_name(self._handle).path
         self._check_open()
-        from pathlib import Path
-
-        return Path(self._file.published)
+        return path_class()(self._file.published)
 
     @property
     def unlink_on_close(self) -> bool:

@@ -14,6 +14,7 @@ import errno
 from . import calls
 from .capabilities import ROWS, require
 from .errors import FeatureUnavailable, error
+from .once import once
 from .owner import refuse_copy
 
 TYPE_CHECKING = False
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .optionrows import Option
 
 
+@once
 def _rows() -> dict[str, Option]:
     # Most programs use no option, and need not load the table.
     from .optionrows import ROWS_BY_NAME

@@ -10,6 +10,7 @@ import os
 import stat
 
 from .calls import check
+from .once import once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +52,20 @@ def permissions_of(mode: Any, owner: Any, group: Any) -> Permissions | None:
     return Permissions(mode, _number(owner, "owner"), _number(group, "group"))
 
 
+@once
+def _pwd() -> Any:
+    import pwd
+
+    return pwd
+
+
+@once
+def _grp() -> Any:
+    import grp
+
+    return grp
+
+
 def _number(value: Any, what: str) -> int:
     if value is None:
         return _SAME
@@ -63,12 +78,8 @@ def _number(value: Any, what: str) -> int:
         raise TypeError(f"{what} is a number (int) or a name (str), not {type(value).__name__}")
     try:
         if what == "owner":
-            import pwd
-
-            return pwd.getpwnam(value).pw_uid
-        import grp
-
-        return grp.getgrnam(value).gr_gid
+            return int(_pwd().getpwnam(value).pw_uid)
+        return int(_grp().getgrnam(value).gr_gid)
     except KeyError:
         raise LookupError(f"there is no {'user' if what == 'owner' else 'group'} {value!r}") from None
 

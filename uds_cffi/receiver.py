@@ -20,11 +20,13 @@ from .calls import close as close_handle
 from .calls import new_handle, receive_fds, receive_packed
 from .fds import OwnedFds
 from .naming import new_name
+from .once import once
 from .pools import pool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import deque
+    from collections.abc import Callable
     from typing import Any
 
     from ._lib import CData
@@ -52,6 +54,14 @@ _ITEM = Struct("4i").unpack_from
 
 _RECEIVER = ffi.typeof("struct uds_receiver *")
 _CHARS = ffi.typeof("char[]")
+
+
+@once
+def _items() -> Callable[[CData, int], list[tuple[int, int, bytes]]]:
+    # Few messages carry more than C lists.
+    from .control import items
+
+    return items
 
 
 # The size of a receiver that is not set; no caller has it.
@@ -237,9 +247,7 @@ class Receiver:
     def items(self, count: int, length: int) -> list[tuple[int, int, bytes]]:
         """Return level, type and data of so many control messages, out of which C has moved the descriptors."""
         if count == lib.UDS_MOST_ITEMS:
-            from .control import items
-
-            return items(self._control, length)
+            return _items()(self._control, length)
         found = []
         for place in range(count):
             level, kind, begin, size = _ITEM(self.facts, 36 + 16 * place)

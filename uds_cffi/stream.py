@@ -24,6 +24,7 @@ from .errors import IncompleteReadError, error
 from .flags import PEEK, RECV_MESSAGE, RECV_STREAM, SEND_STREAM, TRY_STREAM, check_flags
 from .listener import Listener
 from .message import check_list
+from .once import once
 from .outofband import OutOfBand, check_answer, check_out_of_band
 from .receiver import Receiver, adapt, borrow_receiver, check_size, give_small, return_receiver, take_small
 from .receiving import Receiving
@@ -34,7 +35,7 @@ from .waiting import deadline_of, is_over, try_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import IO, Any
 
     from ._lib import CData
@@ -52,6 +53,13 @@ def _check_stream_flags(flags: int, size: int) -> int:
 
 # The errors that stand for nothing but time: the kernel will not forget them.
 _WAITS = (errno.EAGAIN, errno.ETIMEDOUT)
+
+
+@once
+def _open_stream() -> Callable[..., IO[Any]]:
+    from .streamfile import open_stream
+
+    return open_stream
 
 
 class UnixStream(Unbatched, OutOfBand, SendingAll, Receiving):
@@ -318,9 +326,7 @@ class UnixStream(Unbatched, OutOfBand, SendingAll, Receiving):
         Raises:
             ValueError: another mode, or unbuffered text.
         """
-        from .streamfile import open_stream
-
-        return open_stream(self, mode, buffering, encoding, errors, newline)
+        return _open_stream()(self, mode, buffering, encoding, errors, newline)
 
 
 class UnixListener(Listener[UnixStream]):
