@@ -122,6 +122,36 @@ def test_receiver_is_kept_after_a_failure(pair: tuple[Any, Any]) -> None:
             assert len(module._small) == 1
 
 
+def test_receiver_is_dropped_when_a_handler_raises(pair: tuple[Any, Any]) -> None:
+    """What an exception passed through is not used again, also when it looks like the kernel's answer."""
+    answers = iter([-errno.EINTR, ConnectionResetError("a handler's")])
+
+    def receive(preset: object) -> int:
+        answer = next(answers)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    with pytest.raises(ConnectionResetError, match="a handler's"):
+        pair[0]._try_receive(receive, 10, 0)
+    assert pooled() == 0
+
+
+def test_interrupted_attempt_is_repeated(pair: tuple[Any, Any]) -> None:
+    """A signal that interrupts an attempt is no answer: the next attempt's is, and its receiver is kept."""
+    answers = iter([-errno.EINTR, -errno.EINTR, -errno.ECONNRESET, -errno.EINTR, -errno.EAGAIN])
+
+    def attempt() -> Any:
+        return pair[0]._try_receive(lambda preset: next(answers), 10, 0)
+
+    with pytest.raises(ConnectionResetError):
+        attempt()
+    assert pooled() > 0
+    assert attempt() is None
+    assert pooled() > 0
+    assert next(answers, None) is None
+
+
 def test_closed_socket_receives_nothing(pair: tuple[Any, Any]) -> None:
     """The receiver that was last used for a socket which is closed by now is no way to its descriptor."""
     one, two = pair

@@ -18,7 +18,7 @@ from .identity import HasPeer
 from .options import apply_options, check_options
 from .places import place_of
 from .receiver import Receiver, adapt, give_small, preset, return_receiver, take_small
-from .waiting import check_timeout, deadline_of, finish, limit_in_kernel, now, try_once
+from .waiting import check_timeout, deadline_of, finish, limit_in_kernel, now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 
 _EAGAIN = -errno.EAGAIN
+_EINTR = -errno.EINTR
 _new = object.__new__
 
 
@@ -314,15 +315,13 @@ class Connected(Socket, HasPeer):
                 give = return_receiver
         count = receive(receiver.c)
         if count < 0:
-            try:
-                tried = None if count == _EAGAIN else try_once(lambda: receive(receiver.c), count)
-            except OSError:
+            while count == _EINTR:
+                count = receive(receiver.c)
+            if count < 0:
                 give(receiver)
-                raise
-            if tried is None:
-                give(receiver)
-                return None
-            count = tried
+                if count == _EAGAIN:
+                    return None
+                raise error(-count)
         data: bytes = receiver.view[: min(count, size)]
         give(receiver)
         return data, count
