@@ -85,6 +85,16 @@ def test_command(short_dir):
     assert os.listdir(short_dir) == []
 
 
+def test_reader_that_goes_early():
+    """When the reader goes after the first line, both processes do their part to the end, which the status says."""
+    command = [sys.executable, "-Im", "uds_cffi", "demo"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert "listens at" in process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(support.PATIENCE * 4) == 0
+
+
 def test_lines_are_whole(monkeypatch, capfd):
     """Each line is one write, so that those of two processes do not run into one another on an unbuffered output."""
     written = []

@@ -15,8 +15,9 @@ from uds_cffi import printing, report
 from uds_cffi.__main__ import main
 
 COMMANDS = [(), ("--json",)]
+DEMO = [("demo",)]
 LISTS = [pytest.param(("list", *options), marks=support.needs("diagnostics")) for options in COMMANDS]
-commands = pytest.mark.parametrize("arguments", [*COMMANDS, *LISTS], ids=" ".join)
+commands = pytest.mark.parametrize("arguments", [*COMMANDS, *LISTS, *DEMO], ids=" ".join)
 
 
 def run(arguments: tuple[str, ...], stdout: Any) -> tuple[int, str]:

@@ -2,15 +2,18 @@
 
 A client connects to a server's sequenced-packet socket, sends a message with open files, and gets an answer.  The
 server says who connected, as the kernel tells it, and reads the files that it received.
+
+Rule: both play to the end, also when nobody reads what they print: the connection, whose errors may look the same, says
+how it went.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 
 from . import OwnedFd, UnixListener, UnixSeqpacketConn, UnixSeqpacketListener, UnixSocketAddr, UnixStream
+from .printing import PROGRAM, Printer
 from .survey import features
 
 TYPE_CHECKING = False
@@ -18,11 +21,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 _TIMEOUT = 10.0
+_COMMAND = f"{PROGRAM} demo"
+
+_printer = Printer()
 
 
 def _say(who: str, text: str) -> None:
     # One write for each line: two processes share the output.
-    print(f"[{who} {os.getpid()}] {text}\n", end="", flush=True)
+    _printer.line(f"[{who} {os.getpid()}] {text}")
 
 
 def _name(value: object) -> str:
@@ -74,7 +80,12 @@ def _ask(connection: Any, address: UnixSocketAddr, folder: str) -> None:
 
 
 def run() -> int:
-    """Run the demonstration and return the exit status (int): 0 when both processes did their part."""
+    """Run the demonstration and return the exit status (int): 0 when both processes did their part.
+
+    FAILED is that of an output that takes nothing; a reader that has gone is no error.
+    """
+    global _printer
+    _printer = Printer()
     table = features()
     if table["seqpacket"].supported:
         listening, connection = UnixSeqpacketListener, UnixSeqpacketConn
@@ -87,7 +98,6 @@ def run() -> int:
             address = UnixSocketAddr(os.path.join(folder, "s"))
         with listening.bind(address) as listener:
             _say("server", f"{listening.__name__} listens at {listener.local_addr()}")
-            sys.stdout.flush()
             child = os.fork()
             if child == 0:
                 status = 1
@@ -103,4 +113,4 @@ def run() -> int:
             finally:
                 _, status = os.waitpid(child, 0)
         _say("server", "the client has ended" if status == 0 else f"the client failed with status {status}")
-    return 0 if status == 0 else 1
+    return _printer.status(_COMMAND) if status == 0 else 1

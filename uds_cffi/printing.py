@@ -28,18 +28,42 @@ def complain(command: str, problem: OSError) -> int:
     return FAILED
 
 
+class Printer:
+    """Prints lines, each in one write, until that fails; from then on it prints nothing, and keeps the reason.
+
+    It is for programs that have more to do than to print, and whose other errors look like those of an output.
+    """
+
+    problem: OSError | None = None
+
+    def line(self, text: str) -> None:
+        """Print a line."""
+        if self.problem is None:
+            try:
+                print(f"{text}\n", end="", flush=True)
+            except OSError as problem:
+                self.problem = problem
+                _print_no_more()
+
+    def status(self, command: str) -> int:
+        """Say on stderr why lines are missing, if that is an error, and return the exit status (int)."""
+        return 0 if self.problem is None else _end(command, self.problem)
+
+
 def print_lines(command: str, lines: Iterable[str]) -> int:
     """Print lines to the last byte and return the exit status (int): 0, or FAILED when they cannot be written."""
     try:
         for line in lines:
             print(line)
         print(end="", flush=True)
-    except BrokenPipeError:
-        _print_no_more()
     except OSError as problem:
         _print_no_more()
-        return complain(command, problem)
+        return _end(command, problem)
     return 0
+
+
+def _end(command: str, problem: OSError) -> int:
+    return 0 if isinstance(problem, BrokenPipeError) else complain(command, problem)
 
 
 def _print_no_more() -> None:
