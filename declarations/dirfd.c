@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #if (defined(__linux__) || defined(__FreeBSD__)) && !defined(UDS_MINIMAL)
 #  define UDS_HAS_BINDAT 1
@@ -62,6 +63,93 @@ UDS_FUNCTION int uds_flock(int fd)
 UDS_FUNCTION int uds_handle_flock(struct uds_handle *handle)
 {
     UDS_HELD(handle, int, uds_flock(fd));
+}
+
+/* Gives the lock up, also for the copies that children of this process have. */
+UDS_FUNCTION int uds_funlock(int fd)
+{
+    return UDS_RESULT(flock(fd, LOCK_UN));
+}
+
+UDS_FUNCTION int uds_handle_funlock(struct uds_handle *handle)
+{
+    UDS_HELD(handle, int, uds_funlock(fd));
+}
+
+/* What stat(2) says of a file.  Device and inode are compared among each other only. */
+struct uds_status {
+    uint64_t device, inode, links, size;
+    unsigned int mode, owner;
+};
+
+UDS_FUNCTION int uds_status_fill(struct uds_status *into, const struct stat *found, int result)
+{
+    if (result < 0)
+        return -errno;
+    into->device = (uint64_t)found->st_dev;
+    into->inode = (uint64_t)found->st_ino;
+    into->links = (uint64_t)found->st_nlink;
+    into->size = (uint64_t)found->st_size;
+    into->mode = (unsigned int)found->st_mode;
+    into->owner = (unsigned int)found->st_uid;
+    return 0;
+}
+
+UDS_FUNCTION int uds_fstatat(int directory, const char *name, struct uds_status *into)
+{
+    struct stat found;
+    int result = fstatat(directory < 0 ? AT_FDCWD : directory, name, &found, AT_SYMLINK_NOFOLLOW);
+    return uds_status_fill(into, &found, result);
+}
+
+UDS_FUNCTION int uds_fstat(int fd, struct uds_status *into)
+{
+    struct stat found;
+    int result = fstat(fd, &found);
+    return uds_status_fill(into, &found, result);
+}
+
+UDS_FUNCTION int uds_handle_fstat(struct uds_handle *handle, struct uds_status *into)
+{
+    UDS_HELD(handle, int, uds_fstat(fd, into));
+}
+
+UDS_FUNCTION int uds_mkdirat(int directory, const char *name, int mode)
+{
+    return UDS_RESULT(mkdirat(directory < 0 ? AT_FDCWD : directory, name, (mode_t)mode));
+}
+
+UDS_FUNCTION int uds_unlinkat(int directory, const char *name)
+{
+    return UDS_RESULT(unlinkat(directory < 0 ? AT_FDCWD : directory, name, 0));
+}
+
+UDS_FUNCTION int uds_rmdirat(int directory, const char *name)
+{
+    return UDS_RESULT(unlinkat(directory < 0 ? AT_FDCWD : directory, name, AT_REMOVEDIR));
+}
+
+UDS_FUNCTION int uds_linkat(int directory, const char *name, int other, const char *new_name)
+{
+    return UDS_RESULT(linkat(directory < 0 ? AT_FDCWD : directory, name,
+                             other < 0 ? AT_FDCWD : other, new_name, 0));
+}
+
+UDS_FUNCTION int uds_renameat(int directory, const char *name, int other, const char *new_name)
+{
+    return UDS_RESULT(renameat(directory < 0 ? AT_FDCWD : directory, name,
+                               other < 0 ? AT_FDCWD : other, new_name));
+}
+
+/* Reads the beginning of a file; how many bytes, or -errno. */
+UDS_FUNCTION int uds_read_beginning(const char *path, char *into, int size)
+{
+    int result, fd = UDS_RESULT(open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    if (fd < 0)
+        return fd;
+    result = UDS_RESULT((int)read(fd, into, (size_t)size));
+    close(fd);
+    return result;
 }
 
 #if UDS_HAS_BINDAT && defined(__linux__)

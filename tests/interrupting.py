@@ -36,8 +36,8 @@ class Interruption(Exception):
     """What a handler raises; nothing else does."""
 
 
-class Lookalike(Interruption, TimeoutError, BlockingIOError):
-    """What a handler raises that limits a call by signal.alarm(); to the library it looks like those of its own."""
+class Lookalike(Interruption, TimeoutError, BlockingIOError, FileNotFoundError, FileExistsError, PermissionError):
+    """What a handler raises that limits a call by signal.alarm(); to the library it looks like those of the kernel."""
 
 
 INTERRUPTIONS = (Interruption, Lookalike)

@@ -15,7 +15,7 @@ import pytest
 import support
 from handles import new_handle
 
-from uds_cffi import lib
+from uds_cffi import ffi, lib
 
 built = pytest.mark.skipif(not lib.UDS_HAS_BINDAT, reason=f"{support.FEATURE_SKIP}bindat is absent")
 not_built = pytest.mark.skipif(bool(lib.UDS_HAS_BINDAT), reason=f"{support.FEATURE_SKIP}bindat is present")
@@ -85,6 +85,84 @@ def test_flock(short_dir: str) -> None:
     lib.uds_handle_close(one)
     assert lib.uds_handle_flock(two) == 0
     lib.uds_handle_close(two)
+
+
+def test_funlock(short_dir: str) -> None:
+    """The lock is given up for all copies of the descriptor."""
+    path = os.fsencode(f"{short_dir}/lock")
+    one, copy, other = new_handle(), new_handle(), new_handle()
+    for handle in (one, other):
+        assert lib.uds_handle_openat(handle, -1, path, os.O_RDWR | os.O_CREAT, 0o600) == 0
+    assert lib.uds_handle_dup(one, copy) == 0
+    assert lib.uds_handle_flock(one) == 0
+    assert lib.uds_handle_flock(other) == -errno.EAGAIN
+    assert lib.uds_handle_funlock(one) == 0
+    assert lib.uds_handle_flock(other) == 0
+    for handle in (one, copy, other):
+        lib.uds_handle_close(handle)
+
+
+def test_status(folder: int, short_dir: str) -> None:
+    """A file is described by name, without following a link, and by descriptor."""
+    with open(f"{short_dir}/file", "w") as file:
+        file.write("123")
+    os.chmod(f"{short_dir}/file", 0o640)
+    os.link(f"{short_dir}/file", f"{short_dir}/again")
+    os.symlink("file", f"{short_dir}/link")
+    found, own, handle = ffi.new("struct uds_status *"), ffi.new("struct uds_status *"), new_handle()
+    for name in ("file", "link"):
+        for directory, path in ((folder, name), (-1, f"{short_dir}/{name}")):
+            assert lib.uds_fstatat(directory, os.fsencode(path), found) == 0
+            there = os.lstat(f"{short_dir}/{name}")
+            expected = (there.st_ino, there.st_nlink, there.st_size, there.st_mode, there.st_uid)
+            assert (found.inode, found.links, found.size, found.mode, found.owner) == expected
+    assert lib.uds_handle_openat(handle, folder, b"again", os.O_RDONLY, 0) == 0
+    assert lib.uds_fstatat(folder, b"file", found) == lib.uds_handle_fstat(handle, own) == 0
+    assert bytes(ffi.buffer(found)) == bytes(ffi.buffer(own))
+    assert lib.uds_fstatat(folder, b"none", found) == -errno.ENOENT
+    assert lib.uds_fstatat(folder, b"file/none", found) == -errno.ENOTDIR
+    lib.uds_handle_close(handle)
+
+
+def test_names_are_made_and_removed(folder: int, short_dir: str) -> None:
+    """Files and folders get names and lose them, from a folder and from the working directory."""
+    for directory, base in ((folder, b""), (-1, os.fsencode(f"{short_dir}/"))):
+        assert lib.uds_mkdirat(directory, base + b"sub", 0o700) == 0
+        assert stat.S_IMODE(os.lstat(f"{short_dir}/sub").st_mode) == 0o700
+        assert lib.uds_mkdirat(directory, base + b"sub", 0o700) == -errno.EEXIST
+        with open(f"{short_dir}/file", "w"):
+            pass
+        assert lib.uds_linkat(directory, base + b"file", folder, b"sub/again") == 0
+        assert lib.uds_linkat(directory, base + b"file", folder, b"sub/again") == -errno.EEXIST
+        assert lib.uds_rmdirat(directory, base + b"sub") == -errno.ENOTEMPTY
+        assert lib.uds_renameat(folder, b"sub/again", directory, base + b"renamed") == 0
+        assert sorted(os.listdir(short_dir)) == ["file", "renamed", "sub"]
+        assert lib.uds_renameat(directory, base + b"none", folder, b"renamed") == -errno.ENOENT
+        assert lib.uds_unlinkat(directory, base + b"sub") in (-errno.EISDIR, -errno.EPERM)
+        assert lib.uds_rmdirat(directory, base + b"file") == -errno.ENOTDIR
+        assert lib.uds_rmdirat(directory, base + b"sub") == 0
+        assert lib.uds_unlinkat(directory, base + b"file") == lib.uds_unlinkat(directory, base + b"renamed") == 0
+        assert os.listdir(short_dir) == []
+
+
+def test_link_does_not_follow(folder: int, short_dir: str) -> None:
+    """The second name of a symbolic link is the link's."""
+    os.symlink("nowhere", f"{short_dir}/link")
+    assert lib.uds_linkat(folder, b"link", folder, b"again") == 0
+    assert os.readlink(f"{short_dir}/again") == "nowhere"
+
+
+def test_read_beginning(short_dir: str) -> None:
+    """As much of a file is read as there is room for; what cannot be read is an error, and nothing stays open."""
+    path = os.fsencode(f"{short_dir}/file")
+    with open(path, "wb") as file:
+        file.write(b"12345")
+    data = ffi.new("char[]", 8)
+    assert lib.uds_read_beginning(path, data, 3) == 3
+    assert ffi.buffer(data)[:] == b"123\0\0\0\0\0"
+    assert lib.uds_read_beginning(path, data, 8) == 5
+    assert lib.uds_read_beginning(path + b"none", data, 8) == -errno.ENOENT
+    assert lib.uds_read_beginning(os.fsencode(short_dir), data, 8) == -errno.EISDIR
 
 
 @built

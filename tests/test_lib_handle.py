@@ -69,6 +69,8 @@ CALLS = {
     "uds_handle_pidfd_same": (new_handle(),),
     "uds_handle_bound_file": (new_handle(),),
     "uds_handle_is_at": (b"x",),
+    "uds_handle_funlock": (),
+    "uds_handle_fstat": (ffi.new("struct uds_status *"),),
     "uds_handle_bind_briefly": (b"x", ffi.new("uint64_t[2]")),
     "uds_handle_bindat_briefly": (new_handle(), b".", b"x"),
     "uds_handle_recv": (ffi.new("char[]", 4), 4, lib.MSG_DONTWAIT),

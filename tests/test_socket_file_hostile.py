@@ -7,6 +7,7 @@ theirs is changed, and the error says what is in the way and where.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import stat
@@ -156,11 +157,116 @@ def test_kernel_without_locks(short_dir: str, monkeypatch: pytest.MonkeyPatch) -
     assert caught.value.filename == os.path.join(short_dir, ".s.lock")
 
 
-def test_lock_may_be_opened_by_others(short_dir: str) -> None:
-    """Whatever the umask is, another user can lock the file of a process that has crashed."""
-    for mask in (0o077, 0o022, 0):
+@pytest.mark.parametrize(("folder", "expected"), [(0o700, 0o600), (0o755, 0o600), (0o775, 0o644), (0o1777, 0o644)])
+def test_lock_may_be_opened_by_who_may_make_files(short_dir: str, folder: int, expected: int) -> None:
+    """Whatever the umask is: who shares a folder can lock the file of a process that has crashed, and nobody else."""
+    os.chmod(short_dir, folder)
+    for mask in (0o777, 0o077, 0o022, 0):
         with Umask(mask), Lock(Place(os.path.join(short_dir, "s"))):
-            assert mode_of(os.path.join(short_dir, ".s.lock")) == 0o644
+            assert mode_of(os.path.join(short_dir, ".s.lock")) == expected
+
+
+@as_root
+def test_lock_in_the_folder_of_another_user(short_dir: str) -> None:
+    """The owner of a folder can lock the file that another user has left there."""
+    os.chown(short_dir, NOBODY, NOBODY)
+    with Lock(Place(os.path.join(short_dir, "s"))):
+        assert mode_of(os.path.join(short_dir, ".s.lock")) == 0o644
+
+
+def test_lock_changes_no_other_file(short_dir: str) -> None:
+    """A file that has another name or content keeps its permissions, whoever gave it the name of the lock."""
+    os.chmod(short_dir, 0o777)
+    lock, secret = os.path.join(short_dir, ".s.lock"), os.path.join(short_dir, "secret")
+    for content, link in (("", os.link), ("precious", os.link), ("precious", os.rename)):
+        with open(secret, "w") as file:
+            file.write(content)
+        os.chmod(secret, 0o600)
+        link(secret, lock)
+        with Lock(Place(os.path.join(short_dir, "s"))):
+            assert mode_of(lock) == 0o600
+
+
+def test_lock_is_open_for_writing(short_dir: str) -> None:
+    """Network file systems lock no file for one alone that is open for reading only (flock(2))."""
+    with Lock(Place(os.path.join(short_dir, "s"))) as lock:
+        assert fcntl.fcntl(lock._file.fileno(), fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
+
+
+def test_lock_that_is_not_needed(short_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there can be no lock, who replaces nothing goes on without; a lock that is held is waited for."""
+    path = os.path.join(short_dir, "s")
+    for code in (errno.ENOLCK, errno.EOPNOTSUPP):
+        with monkeypatch.context() as patch:
+            patch.setattr(locks.calls, "flock", lambda handle, code=code: -code)
+            UnixListener.bind(path, mode=0o600, unlink_on_close=True).close()
+    os.mkdir(os.path.join(short_dir, ".s.lock"))
+    UnixListener.bind(path, mode=0o600, unlink_on_close=True).close()
+    assert os.listdir(short_dir) == [".s.lock"]
+    os.rmdir(os.path.join(short_dir, ".s.lock"))
+    monkeypatch.setattr(locks, "PATIENCE", 0.05)
+    with Lock(Place(path)):
+        refuses(short_dir, errno.ETIMEDOUT, ".s.lock", "has been locked by another process", mode=0o600)
+
+
+def test_lock_whose_file_stays_ends(short_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file cannot be removed, a child that was forked meanwhile does not keep its lock."""
+    path = os.path.join(short_dir, "s")
+    monkeypatch.setattr(locks, "PATIENCE", 0.05)
+    with monkeypatch.context() as patch:
+        patch.setattr(Place, "unlink", lambda self: -errno.EPERM)
+        with Lock(Place(path)) as lock:
+            copy = os.dup(lock._file.fileno())
+    assert os.listdir(short_dir) == [".s.lock"]
+    with Lock(Place(path)):
+        pass
+    os.close(copy)
+    with monkeypatch.context() as patch:
+        patch.setattr(Place, "unlink", lambda self: -errno.EIO)
+        with support.raises_errno(errno.EIO) as caught, Lock(Place(path)):
+            pass
+    assert caught.value.filename == os.path.join(short_dir, ".s.lock")
+
+
+class Interrupted(Exception):
+    """What a handler raises."""
+
+
+@pytest.mark.parametrize("step", ["__enter__", "__exit__"])
+def test_lock_is_not_kept_by_an_exception(step: str, short_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a handler raises as the lock has been taken or is to be given up, nobody waits for it afterwards."""
+    path = os.path.join(short_dir, "s")
+    function = getattr(Lock, step)
+
+    def interrupted(self: Any, *arguments: Any) -> None:
+        monkeypatch.setattr(Lock, step, function)
+        if step == "__enter__":
+            function(self)
+        raise Interrupted
+
+    monkeypatch.setattr(locks, "PATIENCE", 0.05)
+    listener = UnixListener.bind(os.path.join(short_dir, "t"), unlink_on_close=True)
+    for call in (
+        lambda: UnixListener.bind(path, unlink_on_close=True),
+        lambda: publish(listener, path),
+        lambda: listener.close(),
+    ):
+        monkeypatch.setattr(Lock, step, interrupted)
+        with pytest.raises(Interrupted) as caught:
+            call()
+        # The traceback keeps all that the call had.
+        with Lock(Place(path)):
+            assert caught
+    assert listener.closed
+
+
+def test_lock_removes_its_own_file_alone(short_dir: str) -> None:
+    """When something else has got the name of a lock that is held, it stays."""
+    lock = os.path.join(short_dir, ".s.lock")
+    with Lock(Place(os.path.join(short_dir, "s"))):
+        os.unlink(lock)
+        Path(lock).write_text("another's")
+    assert Path(lock).read_text() == "another's"
 
 
 def shared_by_users(folder: str) -> None:
@@ -245,7 +351,7 @@ def test_full_disk(small_disk: str, free: int, keywords: dict[str, Any]) -> None
             pass
     path = os.path.join(small_disk, "s")
     # The file itself, its lock, a private folder, and a second name for a while.
-    needed = {"takeover": 3, "replace_stale": 2, "mode": 1 if lib.UDS_HAS_FILE_MODE else 4}[next(iter(keywords))]
+    needed = {"takeover": 3, "replace_stale": 2, "mode": 2 if lib.UDS_HAS_FILE_MODE else 4}[next(iter(keywords))]
     if free >= needed:
         # It is removed although there is no room for a lock.
         UnixListener.bind(path, unlink_on_close=True, **keywords).close()

@@ -27,11 +27,32 @@ from uds_cffi import UnixDatagram, UnixListener, calls, permissions, socketfile
 def test_mode_is_exact(types: tuple[Any, Any], short_dir: str, mode: int, mask: int) -> None:
     """The file has the mode that was asked for, whatever the umask is."""
     path = os.path.join(short_dir, "s")
-    # Without these a folder cannot be used at all, and that is where one is needed.
-    with Umask(mask & 0o077), types[0].bind(path, mode=mode):
+    with Umask(mask), types[0].bind(path, mode=mode):
         assert mode_of(path) == mode
         assert os.listdir(short_dir) == ["s"]
     os.unlink(path)
+
+
+def bind_with_any_umask(folder: str) -> None:
+    if os.geteuid() == 0:
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+    for mask in (0o777, 0o700, 0o277, 0):
+        for kind in (UnixListener, UnixDatagram):
+            for keywords in (
+                {"mode": 0o640},
+                {"mode": 0o640, "takeover": True},
+                {"mode": 0o640, "replace_stale": True},
+            ):
+                with Umask(mask), kind.bind(f"{folder}/s", unlink_on_close=True, **keywords):
+                    assert mode_of(f"{folder}/s") == 0o640
+                assert os.listdir(folder) == []
+
+
+def test_umask_that_takes_all(short_dir: str) -> None:
+    """Also an ordinary user whose umask takes its own permissions gets a lock and a private folder that it can use."""
+    os.chmod(short_dir, 0o777)
+    support.run_child(bind_with_any_umask, short_dir)
 
 
 @pytest.fixture(params=[False, True], ids=["kernel", "aside"])

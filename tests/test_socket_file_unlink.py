@@ -6,6 +6,7 @@ Rule: the file goes with the socket that made it, in the process that made it, a
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import support
 from socketfiles import LISTENERS, NOBODY, TYPES, answers, as_root
 
-from uds_cffi import OwnedFd, UnixListener, UnixStream, socketfile
+from uds_cffi import OwnedFd, UnixDatagram, UnixListener, UnixStream, calls, publish, socketfile
 
 
 @pytest.fixture(params=TYPES)
@@ -49,6 +50,17 @@ def test_working_directory_may_change(types: tuple[Any, Any], short_dir: str, mo
     sock.close()
     assert os.listdir(short_dir) == ["other"]
     assert os.listdir(f"{short_dir}/other") == ["s"]
+
+
+def test_absolute_path_needs_no_working_directory(socket_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the working directory is gone, an absolute path is bound and removed as ever."""
+    folder = os.path.join(os.path.dirname(socket_path), "gone")
+    os.mkdir(folder)
+    monkeypatch.chdir(folder)
+    os.rmdir(folder)
+    with UnixListener.bind(socket_path, mode=0o600, unlink_on_close=True):
+        answers(UnixStream, socket_path)
+    assert not os.path.exists(socket_path)
 
 
 def test_file_that_is_not_ours_any_more_stays(types: tuple[Any, Any], socket_path: str) -> None:
@@ -101,6 +113,33 @@ def test_clones_leave_the_file(types: tuple[Any, Any], socket_path: str) -> None
         with types[0].borrow(sock):
             pass
         answers(types[1], socket_path)
+
+
+@support.needs("bindat")
+def test_clones_find_the_file(short_dir: str) -> None:
+    """A clone gives the file another name wherever it is, also where a descriptor of its own leads there."""
+    os.mkdir(f"{short_dir}/sub")
+    with OwnedFd(os.open(f"{short_dir}/sub", os.O_RDONLY)) as folder:
+        sock = UnixListener.bind("s", dir_fd=folder, mode=0o600)
+    with sock, sock.try_clone() as clone:
+        publish(clone, f"{short_dir}/public")
+        assert (os.listdir(f"{short_dir}/sub"), sorted(os.listdir(short_dir))) == ([], ["public", "sub"])
+
+
+@support.needs("bindat")
+def test_borrowed_sockets_leave_the_file(short_dir: str) -> None:
+    """A file is removed by who closes its socket, which no borrower does, and its knowledge ends with the loan."""
+    folder = os.open(short_dir, os.O_RDONLY)
+    with UnixDatagram.unbound() as sock:
+        with UnixDatagram.borrow(sock) as borrowed:
+            with pytest.raises(ValueError, match="a borrowed socket is closed by its owner"):
+                borrowed.bind_to("s", dir_fd=folder, unlink_on_close=True)
+            assert os.listdir(short_dir) == []
+            borrowed.bind_to("s", dir_fd=folder, mode=0o600)
+            publish(borrowed, "t", dir_fd=folder)
+            assert str(borrowed.published_path) == "t"
+        answers(UnixDatagram, f"{short_dir}/t")
+    os.close(folder)
 
 
 @pytest.mark.parametrize("give", [lambda sock: os.close(sock.detach()), lambda sock: sock.to_stdlib().close()])
@@ -190,7 +229,7 @@ def may_not_remove(folder: str, forbid: support.Event, forbidden: support.Event)
     forbidden.wait()
     with pytest.raises(PermissionError) as caught:
         listener.close()
-    assert caught.value.filename == f"{folder}/.s.lock"
+    assert caught.value.filename == f"{folder}/s"
     # The error does not keep the socket open, and is not raised again.
     assert listener.closed
     assert not support.is_open(number)
@@ -225,6 +264,32 @@ def test_successor_and_predecessor_meet(socket_path: str, monkeypatch: pytest.Mo
     listener.close()
     answers(UnixStream, socket_path)
     successors[0].close()
+
+
+def test_successor_that_comes_while_binding(types: tuple[Any, Any], socket_path: str, monkeypatch: Any) -> None:
+    """A successor waits until a socket knows which file is its own, which is never the successor's."""
+    identity_of, attempts, successors = socketfile.identity_of, [], []
+    flock = calls.flock
+
+    def counted(handle: Any) -> int:
+        attempts.append(1)
+        return flock(handle)
+
+    def meanwhile(place: Any) -> Any:
+        if threading.current_thread() is threading.main_thread() and not successors:
+            successors.append(support.in_thread(lambda: types[0].bind(socket_path, takeover=True)))
+            outcomes.append(successors[0].__enter__())
+            support.until(lambda: len(attempts) > 3 or bool(outcomes[0]))
+        return identity_of(place)
+
+    outcomes: list[Any] = []
+    monkeypatch.setattr(calls, "flock", counted)
+    monkeypatch.setattr(socketfile, "identity_of", meanwhile)
+    first = types[0].bind(socket_path, unlink_on_close=True)
+    successors[0].__exit__(None, None, None)
+    first.close()
+    answers(types[1], socket_path)
+    outcomes[0][0].close()
 
 
 def test_abandoned_file_is_removed_before_the_number(socket_path: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,15 @@ import errno
 import os
 import stat
 
+from .calls import check
 from .errors import AddressError
-from .places import Place
+from .places import Place, status_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from ._lib import CData
 
 _NAME = "s"
 
@@ -29,13 +32,13 @@ class Aside:
         place: where a socket can be bound inside it (Place).
     """
 
-    __slots__ = ("place", "_outer", "_name")
+    __slots__ = ("place", "_outer", "_folder")
 
     place: Place
 
     def __init__(self, outer: Place) -> None:
         self._outer = outer
-        self._name = outer.beside(".new")
+        self._folder = outer.beside(".new")
 
     def __enter__(self) -> Self:
         """Make the folder.
@@ -44,54 +47,55 @@ class Aside:
             OSError: with its name, it cannot be made, or something else has it.
             AddressError: a path into it is too long for an address, and this build has no other way to reach it.
         """
-        outer = self._outer
-        try:
-            os.mkdir(self._name, 0o700, dir_fd=outer.directory)
-        except FileExistsError:
+        outer, folder = self._outer, self._folder
+        result = folder.mkdir(0o700)
+        if result == -errno.EEXIST:
             self._clear()
-            os.mkdir(self._name, 0o700, dir_fd=outer.directory)
+            result = folder.mkdir(0o700)
+        check(result, folder)
         # By its path where that fits, because that is what others will see.
-        self.place = Place(os.path.join(self._name, _NAME), outer.directory)
+        self.place = folder.inside(_NAME)
         try:
-            folder = outer.open(self._name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            self._check(os.fstat(folder.fileno()))
+            self._permit()
+            opened = outer.own(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            self._check(status_of(opened))
             if outer.directory is not None or self.place.address is None:
-                self.place = Place(_NAME, folder.fileno())
+                inside, self.place = self.place, Place(_NAME, opened.fileno())
                 if self.place.address is None:
                     text = "too long for an address, and needed until it gets its name"
-                    raise AddressError(f"the path {os.path.join(self._name, _NAME)!r} is {text}")
+                    raise AddressError(f"the path {str(inside)!r} is {text}")
         except BaseException:
-            os.rmdir(self._name, dir_fd=outer.directory)
+            folder.rmdir()
             raise
         return self
 
+    def _permit(self) -> None:
+        """Let this user use the folder, also where the umask took that."""
+        status = self._folder.status()
+        self._check(status)
+        if status is not None and status.mode & 0o700 != 0o700:
+            check(self._folder.chmod(0o700), self._folder)
+
     def _clear(self) -> None:
         """Remove the folder that a crash has left."""
-        outer = self._outer
-        self._check(os.stat(self._name, dir_fd=outer.directory, follow_symlinks=False))
-        left = Place(os.path.join(self._name, _NAME), outer.directory)
+        status = self._folder.status()
+        if status is None:
+            return
+        self._permit()
+        left = self._folder.inside(_NAME)
         status = left.status()
-        if status is not None and stat.S_ISSOCK(status.st_mode):
-            left.unlink()
-        os.rmdir(self._name, dir_fd=outer.directory)
+        if status is not None and stat.S_ISSOCK(status.mode):
+            check(left.unlink(), left)
+        check(self._folder.rmdir(), self._folder)
 
-    def _check(self, status: os.stat_result) -> None:
+    def _check(self, status: CData | None) -> None:
         """Raise unless it is a folder of this user, for this user alone."""
-        private = status.st_uid == os.geteuid() and not status.st_mode & 0o077
-        if not (stat.S_ISDIR(status.st_mode) and private):
+        private = status is not None and status.owner == os.geteuid() and not status.mode & 0o077
+        if not (private and status is not None and stat.S_ISDIR(status.mode)):
             text = "something else has the name of a temporary folder"
-            raise OSError(errno.EEXIST, text, self._name)
+            raise OSError(errno.EEXIST, text, str(self._folder))
 
     def __exit__(self, *exc_info: object) -> None:
         if self.place.status() is not None:
-            self.place.unlink()
-        os.rmdir(self._name, dir_fd=self._outer.directory)
-
-    def link(self, to: Place) -> int:
-        """Give what was made its name, unless there is something (link(2)): 0, or -EEXIST."""
-        here = self.place
-        try:
-            os.link(here.name, to.name, src_dir_fd=here.directory, dst_dir_fd=to.directory)
-        except FileExistsError:
-            return -errno.EEXIST
-        return 0
+            check(self.place.unlink(), self.place)
+        check(self._folder.rmdir(), self._folder)

@@ -243,6 +243,7 @@ class Socket(Bound):
             elif result < 0:
                 check(result)
         else:
+            self._leave_file()
             # Before and after, so that at no moment anything stands for the owner's handle and is used.
             self._forget()
             self._handle = calls.new_handle()

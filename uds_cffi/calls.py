@@ -128,6 +128,7 @@ packet_length = lib.uds_handle_packet_length
 packet_waiting = lib.uds_handle_packet_waiting
 bound_file = lib.uds_handle_bound_file
 flock = lib.uds_handle_flock
+funlock = lib.uds_handle_funlock
 leads_to_socket = lib.uds_leads_to_socket
 is_at = lib.uds_handle_is_at
 

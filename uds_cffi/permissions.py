@@ -102,6 +102,6 @@ def complete(place: Place, asked: Permissions) -> None:
     if asked[1:] != (_SAME, _SAME):
         os.chown(place.name, asked.owner, asked.group, dir_fd=place.directory, follow_symlinks=False)
     status = place.status()
-    if asked.mode is None or (status is not None and stat.S_IMODE(status.st_mode) == asked.mode):
+    if asked.mode is None or (status is not None and stat.S_IMODE(status.mode) == asked.mode):
         return
     check(place.chmod(asked.mode), place)

@@ -3,6 +3,8 @@
 Rules:
 - A path that is too long for an address is reached through a descriptor of its directory, and only for who asks for it.
 - A directory that is opened here has an owner, and is closed when the place is left.
+- What the kernel answers about a file is a number until it is known that nobody waits for just that: a signal handler
+  may raise FileNotFoundError too.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import errno
 import os
 
 from . import calls
-from ._lib import lib
+from ._lib import ffi, lib
 from .address import UNNAMED, UnixSocketAddr, path_bytes
 from .capabilities import require
 from .errors import AddressError, FeatureUnavailable, error
@@ -30,6 +32,7 @@ _MAX_PATH: int = lib.UDS_MAX_PATH_LEN
 # How long a name in a directory may be.
 MAX_NAME: int = lib.UDS_MAX_NAME_LEN
 _FEATURE = "bindat"
+_STATUS = ffi.typeof("struct uds_status *")
 
 
 class Place:
@@ -73,16 +76,36 @@ class Place:
         for owner in self._owned:
             owner.close()
 
-    def open(self, name: str, flags: int, mode: int = 0) -> Owner:
-        """Open a file from the directory, close-on-exec; the place owns it."""
+    def own(self, file: Place, flags: int) -> Owner:
+        """Open a file, close-on-exec; this place owns it."""
         owner = Owner._empty()
         self._owned.append(owner)
-        calls.check(self.open_into(owner._handle, name, flags, mode), name)
+        calls.check(file.open_into(owner._handle, flags), file)
         return owner
 
-    def open_into(self, handle: CData, name: str, flags: int, mode: int = 0) -> int:
-        """Open a file from the directory, close-on-exec, into an empty handle: 0 or -errno."""
-        return lib.uds_handle_openat(handle, self._from(), os.fsencode(name), flags, mode)
+    def open_into(self, handle: CData, flags: int, mode: int = 0) -> int:
+        """Open the file, close-on-exec, into an empty handle: 0 or -errno."""
+        return lib.uds_handle_openat(handle, self._from(), os.fsencode(self.name), flags, mode)
+
+    def mkdir(self, mode: int) -> int:
+        """Make a directory (mkdir(2)): 0 or -errno."""
+        return lib.uds_mkdirat(self._from(), os.fsencode(self.name), mode)
+
+    def rmdir(self) -> int:
+        """Remove an empty directory (rmdir(2)): 0 or -errno."""
+        return lib.uds_rmdirat(self._from(), os.fsencode(self.name))
+
+    def unlink(self) -> int:
+        """Remove the name (unlink(2)): 0 or -errno."""
+        return lib.uds_unlinkat(self._from(), os.fsencode(self.name))
+
+    def link(self, to: Place) -> int:
+        """Give the file another name, where there is nothing (link(2)): 0 or -errno."""
+        return lib.uds_linkat(self._from(), os.fsencode(self.name), to._from(), os.fsencode(to.name))
+
+    def rename(self, to: Place) -> int:
+        """Give the file another name, in the place of what has it (rename(2)): 0 or -errno."""
+        return lib.uds_renameat(self._from(), os.fsencode(self.name), to._from(), os.fsencode(to.name))
 
     def chmod(self, mode: int) -> int:
         """Set the permissions, but not through a symbolic link: 0 or -errno."""
@@ -91,25 +114,47 @@ class Place:
     def _from(self) -> int:
         return -1 if self.directory is None else self.directory
 
-    def beside(self, suffix: str) -> str:
-        """Return the name of a file in the same directory that belongs to this one.
+    def beside(self, suffix: str) -> Place:
+        """Return the place of a file in the same directory that belongs to this one.
 
-        It is made of at most 64 bytes of the name, so that it always fits; where two files share one they also share
-        its lock.
+        Its name is made of at most 64 bytes of this one's, so that it always fits; where two files share one they also
+        share its lock.
         """
         folder, name = os.path.split(self.name)
-        return os.path.join(folder, "." + os.fsdecode(os.fsencode(name)[:64]) + suffix)
+        name = "." + os.fsdecode(os.fsencode(name)[:64]) + suffix
+        return self._from_here(os.path.join(folder, name), os.path.join(os.path.dirname(self.asked), name))
 
-    def status(self) -> os.stat_result | None:
-        """Return what is there (lstat(2)), or None for nothing."""
-        try:
-            return os.stat(self.name, dir_fd=self.directory, follow_symlinks=False)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+    def inside(self, name: str) -> Place:
+        """Return the place of a file in this one, which is a directory."""
+        return self._from_here(os.path.join(self.name, name), os.path.join(self.asked, name))
 
-    def unlink(self) -> None:
-        """Remove the name (unlink(2))."""
-        os.unlink(self.name, dir_fd=self.directory)
+    def folder(self) -> Place:
+        """Return the place of the directory of this file."""
+        folder, asked = os.path.dirname(self.name), os.path.dirname(self.asked)
+        return self._from_here(os.path.join(folder, "."), os.path.join(asked, "."))
+
+    def _from_here(self, name: str, asked: str) -> Place:
+        place = Place(name, self.directory)
+        place.asked = asked
+        return place
+
+    def status(self) -> CData | None:
+        """Return what is there (struct uds_status, of lstat(2)), or None for nothing.
+
+        Raises:
+            OSError: with the path, what lstat(2) reports.
+        """
+        found = self.status_or_code()
+        if not isinstance(found, int):
+            return found
+        if found not in (-errno.ENOENT, -errno.ENOTDIR):
+            calls.check(found, self)
+        return None
+
+    def status_or_code(self) -> CData | int:
+        """Do the same, but return -errno."""
+        found = ffi.new(_STATUS)
+        return lib.uds_fstatat(self._from(), os.fsencode(self.name), found) or found
 
     def bind(self, handle: CData) -> int:
         """Bind a socket here: 0 or -errno."""
@@ -123,7 +168,7 @@ class Place:
         if self.address is None:
             file = Owner._empty()
             with file:
-                result = self.open_into(file._handle, self.name, lib.UDS_O_PATH)
+                result = self.open_into(file._handle, lib.UDS_O_PATH)
                 if result < 0:
                     return result
                 return self._known(lib.uds_handle_connectat(handle, file.fileno(), *UNNAMED._raw()))
@@ -168,7 +213,7 @@ def place_of(addr: AddressLike, dir_fd: Any = None, long_path: bool = False) -> 
     place.asked, place.given = path, given
     try:
         if folder:
-            place.directory = place.open(folder, lib.UDS_O_PATH | os.O_DIRECTORY).fileno()
+            place.directory = place.own(Place(folder, place.directory), lib.UDS_O_PATH | os.O_DIRECTORY).fileno()
         raw = os.fsencode(name)
         place.address = UnixSocketAddr._make("path", raw) if len(raw) <= _limit(place.directory) else None
         if place.address is None and not long_path:
@@ -178,6 +223,25 @@ def place_of(addr: AddressLike, dir_fd: Any = None, long_path: bool = False) -> 
         place.__exit__()
         raise
     return place
+
+
+def status_of(file: Owner) -> CData:
+    """Return what an open file is (struct uds_status, of fstat(2))."""
+    found = ffi.new(_STATUS)
+    calls.check(lib.uds_handle_fstat(file._handle, found))
+    return found
+
+
+def is_same(one: CData | None, other: CData | None) -> bool:
+    """Whether both are there, and are one file."""
+    return one is not None and other is not None and (one.device, one.inode) == (other.device, other.inode)
+
+
+def read_beginning(path: str, size: int) -> bytes:
+    """Return the first bytes of a file, none when it cannot be read."""
+    data = ffi.new("char[]", size)
+    result = lib.uds_read_beginning(os.fsencode(path), data, size)
+    return ffi.unpack(data, result) if result > 0 else b""
 
 
 def _limit(directory: int | None) -> int:

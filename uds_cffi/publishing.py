@@ -47,22 +47,27 @@ def publish(listener: Socket, path: AddressLike, *, dir_fd: Any = None, long_pat
         raise TypeError(f"a socket of this library is needed, not {type(listener).__name__}")
     old = listener._file
     source = _place_of(listener) if old is None else old.place
-    with place_of(path, dir_fd, long_path) as place, Lock(place):
-        identity = identity_of(source)
-        if identity is None or (old is not None and identity != old.identity):
-            raise error(errno.ENOENT, source)
-        new = SocketFile(place, identity, old is not None and old.unlinks)
-        # It is the socket's before it has the name, so that at no moment the name is nobody's.
-        listener._file = new
-        try:
-            replace(source, place)
-        except BaseException:
-            if identity_of(place) != identity:
-                listener._file = old
-                new.forget()
-            raise
-        if old is not None:
-            old.forget()
+    with place_of(path, dir_fd, long_path) as place:
+        Lock(place).around(lambda: _rename(listener, old, source, place))
+
+
+def _rename(listener: Socket, old: SocketFile | None, source: Place, place: Place) -> None:
+    """Give the file its new name; the lock of that is held."""
+    identity = identity_of(source)
+    if identity is None or (old is not None and identity != old.identity):
+        raise error(errno.ENOENT, source)
+    new = SocketFile(place, identity, old is not None and old.unlinks)
+    # It is the socket's before it has the name, so that at no moment the name is nobody's.
+    listener._file = new
+    try:
+        replace(source, place)
+    except BaseException:
+        if identity_of(place) != identity:
+            listener._file = old
+            new.forget()
+        raise
+    if old is not None:
+        old.forget()
 
 
 def _place_of(listener: Socket) -> Place:

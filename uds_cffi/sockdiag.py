@@ -18,13 +18,12 @@ from collections import namedtuple
 
 from . import calls
 from ._lib import ffi, lib
-from .calls import check
 from .errors import FeatureUnavailable, error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NamedTuple
+    from typing import Any, NamedTuple, NoReturn
 
     class Record(NamedTuple):
         """One socket."""
@@ -78,6 +77,8 @@ _allocate = ffi.new_allocator(should_clear_after_alloc=False)
 
 # What a kernel without netlink, or without sock_diag, says.
 _ABSENT = (-errno.EPROTONOSUPPORT, -errno.EAFNOSUPPORT, -errno.ESOCKTNOSUPPORT)
+# And what those say that do not tell.
+_UNKNOWN = (*_ABSENT, -errno.ENOENT, -errno.EACCES, -errno.EPERM)
 
 inode_of_number = lib.uds_inode
 inode_of_handle = lib.uds_handle_inode
@@ -221,7 +222,31 @@ def _is_waited_for(record: Record) -> bool:
     return record.state == LISTENING and record.receive_queue > 0
 
 
-def converse(talk: Callable[[Conversation], Any]) -> Any:
+def known(states: int) -> list[Record]:
+    """Return the sockets of this network namespace that are in these states, without the clients of listeners.
+
+    None where the kernel has no sock_diag, lists no Unix sockets, or a security policy forbids it.
+
+    Raises:
+        OSError: as ``converse()``.
+    """
+
+    def talk(conversation: Conversation) -> list[Record]:
+        answer = conversation.ask(0, states)
+        return [] if answer in _UNKNOWN else _found(answer)
+
+    found: list[Record] = converse(talk, lambda code: [] if code in _UNKNOWN else _refuse(code))
+    return found
+
+
+def _refuse(code: int) -> NoReturn:
+    """Raise what the kernel said instead of opening a conversation."""
+    if code in _ABSENT:
+        raise FeatureUnavailable(FEATURE, "kernel", -code)
+    raise error(-code)
+
+
+def converse(talk: Callable[[Conversation], Any], refuse: Callable[[int], Any] = _refuse) -> Any:
     """Return what a function makes of a conversation; with a new one, up to eight times, where an answer is unfinished.
 
     Raises:
@@ -233,10 +258,7 @@ def converse(talk: Callable[[Conversation], Any]) -> Any:
         conversation = Conversation()
         try:
             opened = conversation.open()
-            if opened in _ABSENT:
-                raise FeatureUnavailable(FEATURE, "kernel", -opened)
-            check(opened)
-            return talk(conversation)
+            return refuse(opened) if opened < 0 else talk(conversation)
         except Unfinished as unfinished:
             code, text = unfinished.args
         finally:

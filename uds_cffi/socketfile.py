@@ -3,7 +3,8 @@
 Rules:
 - What was asked for is in force before anybody can connect; when it cannot be, no file is left.
 - A file is removed by the process that made it, while it is the socket's own: device and inode are compared while the
-  open socket keeps the inode from being used again, under the lock that everybody takes who replaces a file.
+  open socket keeps the inode from being used again, under the lock that everybody takes who makes, replaces or removes
+  a file here.
 - A path is remembered from the root, so that a change of the working directory changes nothing.
 """
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NamedTuple
 
+    from ._lib import CData
     from .identity import Bound
     from .permissions import Permissions
 
@@ -82,7 +84,7 @@ class SocketFile:
         """Return the same for another socket, which never removes it."""
         other = SocketFile.__new__(SocketFile)
         other.published, other.identity, other._process = self.published, self.identity, self._process
-        other.place, other.unlinks = Place(self.published), False
+        other.place, other.unlinks = _copied(self.place), False
         return other
 
     def remove(self) -> None:
@@ -99,17 +101,14 @@ class SocketFile:
                 self._remove_locked(place)
 
     def _remove_locked(self, place: Place) -> None:
-        lock = Lock(place)
-        try:
-            with lock:
-                if self._is_mine(place):
-                    place.unlink()
-        except OSError:
-            if not lock.full:
-                raise
-            # A full disk should not keep a file for ever.
+        def remove() -> None:
             if self._is_mine(place):
-                place.unlink()
+                result = place.unlink()
+                if result != -errno.ENOENT:
+                    check(result, place)
+
+        # A full disk should not keep a file for ever.
+        Lock(place, needed=False).around(remove)
 
     def _is_mine(self, place: Place) -> bool:
         return self.identity is not None and identity_of(place) == self.identity
@@ -140,20 +139,30 @@ def _remove_all() -> None:
 def _lasting(place: Place) -> Place:
     """Return a place that is found when the working directory has changed and the caller's descriptors are closed."""
     if not place.given:
-        return Place(os.path.join(os.getcwd(), place.asked))
-    lasting = Place(place.name)
-    owner = Owner._empty()
-    lasting._owned.append(owner)
-    assert place.directory is not None
-    check(calls.dup_number(place.directory, owner._handle))
-    lasting.directory = owner.fileno()
-    return lasting
+        # An absolute path needs no working directory, which may be gone.
+        return Place(place.asked if place.asked.startswith("/") else os.path.join(os.getcwd(), place.asked))
+    return _copied(place)
+
+
+def _copied(place: Place) -> Place:
+    """Return the same place with a descriptor of its own for the directory."""
+    copy = Place(place.name)
+    if place.directory is not None:
+        owner = Owner._empty()
+        copy._owned.append(owner)
+        check(calls.dup_number(place.directory, owner._handle))
+        copy.directory = owner.fileno()
+    return copy
 
 
 def identity_of(place: Place) -> tuple[int, int] | None:
     """Return device and inode of the socket file at a place, or None when there is none."""
-    status = place.status()
-    return (status.st_dev, status.st_ino) if status is not None and stat.S_ISSOCK(status.st_mode) else None
+    return _identity(place.status())
+
+
+def _identity(status: CData | int | None) -> tuple[int, int] | None:
+    there = status is not None and not isinstance(status, int)
+    return (status.device, status.inode) if there and stat.S_ISSOCK(status.mode) else None  # type: ignore[union-attr]
 
 
 def asked_of(
@@ -183,12 +192,15 @@ def bind(sock: Bound, addr: Any, asked: Asked, ready: Callable[[], object]) -> N
         sock._bind(addr, ready)
         return
     with place_of(addr, asked.dir_fd, asked.long_path) as place:
+        if asked.unlink_on_close and sock._borrows is not None:
+            raise ValueError("a borrowed socket is closed by its owner, so it cannot be bound with unlink_on_close")
         if not naming.local_name(sock._handle).is_unnamed:
             # As the kernel would say, but before anything is made that would have to be undone.
             raise error(errno.EINVAL, place)
         aside = asked.takeover or place.address is None or _needs_aside(sock, asked)
-        with Lock(place) if aside or asked.replace_stale else contextlib.nullcontext():
-            (_bind_aside if aside else _bind_there)(sock, place, asked, ready)
+        # Without a lock somebody could replace the new file before it is known which it is.
+        lock, way = Lock(place, needed=aside or asked.replace_stale), _bind_aside if aside else _bind_there
+        lock.around(lambda: way(sock, place, asked, ready))
 
 
 def _has_no_path(addr: Any, asked: Asked) -> bool:
@@ -236,62 +248,72 @@ def _bind_there(sock: Bound, place: Place, asked: Asked, ready: Callable[[], obj
     wanted = asked.permissions
     if wanted is not None:
         permissions.narrow(sock.fileno(), wanted)
-    file = None
     try:
         result = place.bind(sock._handle)
         if result == -errno.EADDRINUSE and asked.replace_stale:
             remove_stale(place)
             result = place.bind(sock._handle)
         check(result, place)
-        file = sock._file = SocketFile(place, identity_of(place), asked.unlink_on_close)
+        sock._file = SocketFile(place, identity_of(place), asked.unlink_on_close)
         if wanted is not None:
             permissions.complete(place, wanted)
         with naming.named(place):
             ready()
     except BaseException:
-        _undo(sock, place, file)
+        bound = naming.local_name_or_code(sock._handle)
+        if isinstance(bound, UnixSocketAddr) and bound.is_path:
+            _undo(sock, place, _identity(place.status_or_code()))
         raise
 
 
-def _undo(sock: Bound, place: Place, file: SocketFile | None) -> None:
-    """Leave no file behind when binding failed half-way."""
-    sock._file = None
-    bound = naming.local_name_or_code(sock._handle)
-    if isinstance(bound, UnixSocketAddr) and bound.is_path:
-        there = identity_of(place)
-        if there is not None and (file is None or there == file.identity):
+def _undo(sock: Bound, place: Place, made: tuple[int, int] | None) -> None:
+    """Leave no file behind when binding failed half-way; what comes out is why it failed."""
+    file, sock._file = sock._file, None
+    try:
+        if file is not None:
+            made = file.identity
+        if made is not None and _identity(place.status_or_code()) == made:
             place.unlink()
-    if file is not None:
-        file.forget()
+    finally:
+        if file is not None:
+            file.forget()
 
 
 def _bind_aside(sock: Bound, place: Place, asked: Asked, ready: Callable[[], object]) -> None:
     """Make the file in a private folder, and put it where it belongs when all is done."""
-    with Aside(place) as aside:
-        check(aside.place.bind(sock._handle), place)
-        if asked.permissions is not None:
-            permissions.complete(aside.place, asked.permissions)
-        with naming.named(place):
-            ready()
-        file = sock._file = SocketFile(place, identity_of(aside.place), asked.unlink_on_close)
-        try:
+    try:
+        with Aside(place) as aside:
+            check(aside.place.bind(sock._handle), place)
+            if asked.permissions is not None:
+                permissions.complete(aside.place, asked.permissions)
+            with naming.named(place):
+                ready()
+            sock._file = SocketFile(place, identity_of(aside.place), asked.unlink_on_close)
             if asked.takeover:
                 replace(aside.place, place)
-            elif aside.link(place) < 0:
-                if not asked.replace_stale:
-                    raise error(errno.EADDRINUSE, place)
-                remove_stale(place)
-                if aside.link(place) < 0:
-                    raise in_use(place, "another file took its place just now")
-        except BaseException:
-            sock._file = None
-            file.forget()
-            raise
+            else:
+                _link(aside.place, place, asked)
+    except BaseException:
+        _undo(sock, place, None)
+        raise
+
+
+def _link(source: Place, place: Place, asked: Asked) -> None:
+    """Give a socket file a second name, where there is nothing or, if that was asked for, a stale file."""
+    result = source.link(place)
+    if result == -errno.EEXIST:
+        if not asked.replace_stale:
+            raise error(errno.EADDRINUSE, place)
+        remove_stale(place)
+        result = source.link(place)
+        if result == -errno.EEXIST:
+            raise in_use(place, "another file took its place just now")
+    check(result, place)
 
 
 def replace(source: Place, place: Place) -> None:
     """Rename a socket file over another, or to where there is nothing; the lock of the place must be held."""
     status = place.status()
-    if status is not None and not stat.S_ISSOCK(status.st_mode):
+    if status is not None and not stat.S_ISSOCK(status.mode):
         raise in_use(place, f"{kind_of(status)} is there")
-    os.rename(source.name, place.name, src_dir_fd=source.directory, dst_dir_fd=place.directory)
+    check(source.rename(place), place)

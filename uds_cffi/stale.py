@@ -12,12 +12,15 @@ import os
 import stat
 
 from . import calls, credentials, sockdiag
+from .calls import check
 from .capabilities import ROWS
 from .errors import FeatureUnavailable, error
 from .owner import Owner
+from .places import is_same, read_beginning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._lib import CData
     from .places import Place
 
 _TYPES = (calls.SOCK_STREAM, calls.SOCK_DGRAM, calls.SOCK_SEQPACKET)
@@ -34,7 +37,7 @@ def remove_stale(place: Place) -> None:
     before = place.status()
     if before is None:
         return
-    if not stat.S_ISSOCK(before.st_mode):
+    if not stat.S_ISSOCK(before.mode):
         raise in_use(place, f"{kind_of(before)} is there")
     _check_refused(place)
     if _has_socket(before):
@@ -42,9 +45,9 @@ def remove_stale(place: Place) -> None:
     after = place.status()
     if after is None:
         return
-    if (after.st_dev, after.st_ino) != (before.st_dev, before.st_ino):
+    if not is_same(before, after):
         raise in_use(place, "another file took its place just now")
-    place.unlink()
+    check(place.unlink(), place)
 
 
 def in_use(place: Place, reason: str) -> OSError:
@@ -52,9 +55,9 @@ def in_use(place: Place, reason: str) -> OSError:
     return OSError(errno.EADDRINUSE, f"{os.strerror(errno.EADDRINUSE)}: {reason}", str(place))
 
 
-def kind_of(status: os.stat_result) -> str:
+def kind_of(status: CData) -> str:
     """Return what a file is that is no socket."""
-    mode = status.st_mode
+    mode = status.mode
     if stat.S_ISLNK(mode):
         return "a symbolic link"
     if stat.S_ISDIR(mode):
@@ -69,7 +72,7 @@ def _check_refused(place: Place) -> None:
             continue
         probe = Owner._empty()
         with probe:
-            calls.check(calls.open_socket(probe._handle, kind, 1))
+            check(calls.open_socket(probe._handle, kind, 1))
             result = place.connect(probe._handle)
             if result in (-errno.ECONNREFUSED, -errno.ENOENT):
                 return
@@ -103,14 +106,11 @@ def _who(probe: Owner, kind: int) -> str:
 
 def _command(pid: int) -> str:
     """Return the name of a process, where the system shows it to this one."""
-    try:
-        with open(f"/proc/{pid}/comm", "rb") as file:
-            return ascii(file.read().rstrip(b"\n").decode("utf-8", "replace"))[1:-1]
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return ""
+    name: bytes = read_beginning(f"/proc/{pid}/comm", 64)
+    return ascii(name.rstrip(b"\n").decode("utf-8", "replace"))[1:-1]
 
 
-def _has_socket(status: os.stat_result) -> bool:
+def _has_socket(status: CData) -> bool:
     """Whether the kernel knows a socket that is bound to a file and may still begin to listen.
 
     A connection that was accepted has its listener's file too, also when it has ended; then it is shut down.
@@ -118,12 +118,8 @@ def _has_socket(status: os.stat_result) -> bool:
     if not ROWS["diagnostics"][0]:
         return False
     states = 1 << sockdiag.UNCONNECTED | 1 << sockdiag.LISTENING
-    try:
-        records = sockdiag.converse(lambda conversation: conversation.list_all(states))
-    except (FeatureUnavailable, PermissionError):
-        return False
-    file = status.st_dev, status.st_ino & 0xFFFFFFFF
-    for record in records:
+    file = status.device, status.inode & 0xFFFFFFFF
+    for record in sockdiag.known(states):
         if record.present & sockdiag.HAS_FILE and not record.shutdown and (record.device, record.file) == file:
             return True
     return False
