@@ -31,6 +31,9 @@ LIBRARY = str(Path(uds_cffi.__file__).parent)
 # PyPy several: set the variable to 1 for that after a change to what is kept between calls.
 STRIDE = int(os.environ.get("UDS_TEST_STRIDE", "10" if sys.implementation.name == "cpython" else "30"))
 
+# The same for calls of very many steps, of which PyPy would need a minute each.
+LONG_STRIDE = STRIDE if STRIDE < 30 else 4 * STRIDE
+
 
 class Interruption(Exception):
     """What a handler raises; nothing else does."""
@@ -155,7 +158,7 @@ def _leaves_a_handler(frame: Any) -> bool:
 
 
 def interrupt_everywhere(
-    call: Callable[[], object], prepare: Callable[[], object], check: Callable[[], object]
+    call: Callable[[], object], prepare: Callable[[], object], check: Callable[[], object], stride: int = STRIDE
 ) -> None:
     """Interrupt a call at each of its steps; after each interruption `check` finds everything in order."""
     prepare()
@@ -167,7 +170,7 @@ def interrupt_everywhere(
         # Each kind at steps between those of the others.
         for count in itertools.count():
             prepare()
-            interrupted = is_interrupted(call, 1 + place * STRIDE // len(INTERRUPTIONS) + count * STRIDE, kind)
+            interrupted = is_interrupted(call, 1 + place * stride // len(INTERRUPTIONS) + count * stride, kind)
             check()
             if not interrupted:
                 break

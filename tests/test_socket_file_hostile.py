@@ -190,7 +190,7 @@ def test_lock_changes_no_other_file(short_dir: str) -> None:
 def test_lock_is_open_for_writing(short_dir: str) -> None:
     """Network file systems lock no file for one alone that is open for reading only (flock(2))."""
     with Lock(Place(os.path.join(short_dir, "s"))) as lock:
-        assert fcntl.fcntl(lock._file.fileno(), fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
+        assert fcntl.fcntl(lock._file.fileno(), fcntl.F_GETFL) & (os.O_RDWR | os.O_WRONLY) == os.O_RDWR
 
 
 def test_lock_that_is_not_needed(short_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,14 +199,14 @@ def test_lock_that_is_not_needed(short_dir: str, monkeypatch: pytest.MonkeyPatch
     for code in (errno.ENOLCK, errno.EOPNOTSUPP):
         with monkeypatch.context() as patch:
             patch.setattr(locks.calls, "flock", lambda handle, code=code: -code)
-            UnixListener.bind(path, mode=0o600, unlink_on_close=True).close()
+            UnixListener.bind(path, unlink_on_close=True).close()
     os.mkdir(os.path.join(short_dir, ".s.lock"))
-    UnixListener.bind(path, mode=0o600, unlink_on_close=True).close()
+    UnixListener.bind(path, unlink_on_close=True).close()
     assert os.listdir(short_dir) == [".s.lock"]
     os.rmdir(os.path.join(short_dir, ".s.lock"))
     monkeypatch.setattr(locks, "PATIENCE", 0.05)
     with Lock(Place(path)):
-        refuses(short_dir, errno.ETIMEDOUT, ".s.lock", "has been locked by another process", mode=0o600)
+        refuses(short_dir, errno.ETIMEDOUT, ".s.lock", "has been locked by another process", unlink_on_close=True)
 
 
 def test_lock_whose_file_stays_ends(short_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
