@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import errno
+import gc
 import os
 import pickle
+import warnings
 import weakref
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 import support
 from blocked import running
 
-from uds_cffi import OwnedFd, OwnedFds, UnixStream
+from uds_cffi import OwnedFd, OwnedFds, UnixStream, calls
 from uds_cffi.owner import Owner
 
 
@@ -209,3 +211,26 @@ def test_empty_owner_owns_nothing() -> None:
     assert empty.closed
     assert empty.fileno() == -1
     empty.close()
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["owner first", "handle first"])
+def test_memory_outlives_its_owner(late: bool) -> None:
+    """In a garbage cycle an owner finds its handle as it was, whichever of them the collector finalizes first."""
+    gc.collect()
+    handle = calls.new_handle()
+    owner = OwnedFd._empty()
+    number = os.dup(0)
+    if late:
+        # The collector finalizes in about the order in which objects were made.
+        owner._handle = handle
+    del handle
+    assert calls.adopt(owner._handle, number, 0) == 0
+    cycle: list[Any] = [owner]
+    cycle.append(cycle)
+    del owner, cycle
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        support.collect()
+    # The finalizer of one whose descriptor was gone would not say so.
+    assert [str(number) in str(warning.message) for warning in caught] == [True]
+    assert not support.is_open(number)

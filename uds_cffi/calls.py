@@ -134,8 +134,10 @@ is_at = lib.uds_handle_is_at
 
 from_buffer = ffi.from_buffer
 
-# An array of one: for a pointer to a struct cffi would make two objects.
-HANDLE = ffi.typeof("struct uds_handle[1]")
+# A pointer, although cffi makes two objects of it, and one of an array: CPython's collector, which finalizes what is
+# in a cycle in any order, would free an array before the __del__ that still asks it.  It does not look into the object
+# by which a pointer keeps its struct, so the struct lives until its owner is given back, behind all finalizers.
+HANDLE = ffi.typeof("struct uds_handle *")
 _FDS = ffi.typeof("struct uds_fds *")
 _INTS = ffi.typeof("int[]")
 
