@@ -38,11 +38,13 @@ def trace_library(look: Callable[[int], object], call: Callable[[], object]) -> 
         look(count)
         return trace
 
+    previous = sys.gettrace()
     sys.settrace(trace)
     try:
         call()
     finally:
-        sys.settrace(None)
+        # Coverage's own, if it runs.
+        sys.settrace(previous)
 
 
 def state_of(folder: str) -> list[tuple[str, int, int]]:
