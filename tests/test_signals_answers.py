@@ -15,7 +15,7 @@ from typing import Any, Callable
 import pytest
 import support
 from blocked import Ticks, fill
-from interrupting import STRIDE, Interruption, is_interrupted
+from interrupting import LONG_STRIDE, STRIDE, Interruption, is_interrupted
 
 from uds_cffi import MSG_DONTWAIT, MSG_OOB, FeatureUnavailable, UnixDatagram, UnixStream, probes
 
@@ -117,7 +117,7 @@ def test_options(name: str) -> None:
 @pytest.mark.usefixtures("finalizers_may_speak")
 def test_repr_of_options(streams: tuple[Any, Any]) -> None:
     """So does the repr, which shows what the kernel knows and leaves out what it does not."""
-    at_each_step(lambda: repr(streams[0].options), stride=max(1, STRIDE // 5))
+    at_each_step(lambda: repr(streams[0].options), stride=max(1, LONG_STRIDE // 5))
 
 
 @pytest.mark.usefixtures("finalizers_may_speak")
