@@ -180,33 +180,21 @@ UDS_FUNCTION int uds_through_proc(int result, int directory)
 }
 #endif
 
-UDS_FUNCTION int uds_bindat(int fd, int directory, const struct sockaddr_un *address, socklen_t length)
+/* Binds a socket to a name in a directory, or connects it to the one there. */
+UDS_FUNCTION int uds_reach(int fd, int connecting, int directory, const struct sockaddr_un *address, socklen_t length)
 {
 #if UDS_HAS_BINDAT && defined(__linux__)
     struct sockaddr_un reached;
     int result = uds_sockaddr_at(&reached, directory, address, length);
-    return result < 0 ? result : uds_through_proc(uds_bind(fd, &reached, (socklen_t)result), directory);
+    if (result < 0)
+        return result;
+    result = (connecting ? uds_connect : uds_bind)(fd, &reached, (socklen_t)result);
+    return uds_through_proc(result, directory);
 #elif UDS_HAS_BINDAT
-    return UDS_RESULT(bindat(directory, fd, UDS_CONST_SOCKADDR(address), length));
+    return UDS_RESULT((connecting ? connectat : bindat)(directory, fd, UDS_CONST_SOCKADDR(address), length));
 #else
     (void)fd;
-    (void)directory;
-    (void)address;
-    (void)length;
-    return -ENOSYS;
-#endif
-}
-
-UDS_FUNCTION int uds_connectat(int fd, int directory, const struct sockaddr_un *address, socklen_t length)
-{
-#if UDS_HAS_BINDAT && defined(__linux__)
-    struct sockaddr_un reached;
-    int result = uds_sockaddr_at(&reached, directory, address, length);
-    return result < 0 ? result : uds_through_proc(uds_connect(fd, &reached, (socklen_t)result), directory);
-#elif UDS_HAS_BINDAT
-    return UDS_RESULT(connectat(directory, fd, UDS_CONST_SOCKADDR(address), length));
-#else
-    (void)fd;
+    (void)connecting;
     (void)directory;
     (void)address;
     (void)length;
@@ -217,20 +205,20 @@ UDS_FUNCTION int uds_connectat(int fd, int directory, const struct sockaddr_un *
 UDS_FUNCTION int uds_handle_bindat(struct uds_handle *handle, int directory, const struct sockaddr_un *address,
                                    socklen_t length)
 {
-    UDS_HELD(handle, int, uds_bindat(fd, directory, address, length));
+    UDS_HELD(handle, int, uds_reach(fd, 0, directory, address, length));
 }
 
 UDS_FUNCTION int uds_handle_connectat(struct uds_handle *handle, int directory, const struct sockaddr_un *address,
                                       socklen_t length)
 {
-    UDS_HELD(handle, int, uds_connectat(fd, directory, address, length));
+    UDS_HELD(handle, int, uds_reach(fd, 1, directory, address, length));
 }
 
 UDS_FUNCTION int uds_bindat_and_connectat(int fd, struct uds_handle *other, int directory, const char *name)
 {
     struct sockaddr_un address;
     socklen_t length = uds_sockaddr_fill(&address, name, strlen(name), 1);
-    int result = length ? uds_bindat(fd, directory, &address, length) : -ENAMETOOLONG;
+    int result = length ? uds_reach(fd, 0, directory, &address, length) : -ENAMETOOLONG;
     if (result < 0)
         return result;
     result = uds_handle_connectat(other, directory, &address, length);
