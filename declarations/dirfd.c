@@ -244,11 +244,46 @@ UDS_FUNCTION int uds_handle_bindat_briefly(struct uds_handle *handle, struct uds
     UDS_HELD(handle, int, uds_bindat_briefly(fd, other, folder, name));
 }
 
-/* Sets the permissions of a file that is no symbolic link; one is an error, which one depends on the system.  The C
-   library of Linux asks the kernel for it (fchmodat2(2), Linux 6.6), or else goes through /proc. */
+/* Sets the permissions of a file that is no symbolic link, through the path of a descriptor in /proc.  -ENOTSUP where
+   there is no such thing. */
+UDS_FUNCTION int uds_chmod_by_descriptor(int directory, const char *name, int mode)
+{
+#if defined(__linux__)
+    char path[UDS_PROC_FD_SIZE];
+    struct stat status;
+    int result, fd = UDS_RESULT(openat(directory < 0 ? AT_FDCWD : directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    if (fd < 0)
+        return fd;
+    snprintf(path, sizeof path, UDS_PROC_FD "/%d", fd);
+    if (fstat(fd, &status) < 0)
+        result = -errno;
+    else if (S_ISLNK(status.st_mode))
+        result = -ELOOP;
+    else
+        result = UDS_RESULT(chmod(path, (mode_t)mode));
+    close(fd);
+    return result;
+#else
+    (void)directory;
+    (void)name;
+    (void)mode;
+    return -ENOTSUP;
+#endif
+}
+
+/* Does the same by the system's own call.  The C library of Linux asks the kernel for it (fchmodat2(2), Linux 6.6), or
+   else goes through /proc itself, but glibc before 2.32 refuses the flag. */
 UDS_FUNCTION int uds_fchmodat(int directory, const char *name, int mode)
 {
-    return UDS_RESULT(fchmodat(directory < 0 ? AT_FDCWD : directory, name, (mode_t)mode, AT_SYMLINK_NOFOLLOW));
+    int result = UDS_RESULT(fchmodat(directory < 0 ? AT_FDCWD : directory, name, (mode_t)mode, AT_SYMLINK_NOFOLLOW));
+    return result == -ENOTSUP || result == -EOPNOTSUPP ? uds_chmod_by_descriptor(directory, name, mode) : result;
+}
+
+/* Gives a file to others, and of a symbolic link the link itself; what is -1 stays. */
+UDS_FUNCTION int uds_fchownat(int directory, const char *name, unsigned int owner, unsigned int group)
+{
+    return UDS_RESULT(fchownat(directory < 0 ? AT_FDCWD : directory, name, (uid_t)owner, (gid_t)group,
+                               AT_SYMLINK_NOFOLLOW));
 }
 
 #endif

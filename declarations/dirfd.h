@@ -25,5 +25,7 @@ int uds_handle_bindat(struct uds_handle *handle, int directory, const struct soc
 int uds_handle_connectat(struct uds_handle *handle, int directory, const struct sockaddr_un *address,
                          socklen_t length);
 int uds_fchmodat(int directory, const char *name, int mode);
+int uds_chmod_by_descriptor(int directory, const char *name, int mode);
+int uds_fchownat(int directory, const char *name, unsigned int owner, unsigned int group);
 int uds_handle_bindat_briefly(struct uds_handle *handle, struct uds_handle *other, const char *folder,
                               const char *name);

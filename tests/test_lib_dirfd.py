@@ -60,18 +60,42 @@ def test_path_alone_needs_no_permission_to_read(folder: int, short_dir: str) -> 
     lib.uds_handle_close(handle)
 
 
-def test_fchmodat(folder: int, short_dir: str) -> None:
+@pytest.mark.parametrize(
+    "call",
+    [lambda *where: lib.uds_fchmodat(*where), lambda *where: lib.uds_chmod_by_descriptor(*where)],
+    ids=["call", "descriptor"],
+)
+def test_fchmodat(call: Any, folder: int, short_dir: str) -> None:
     """Permissions are set as they are asked for; a symbolic link is an error, and what it leads to stays."""
     path = f"{short_dir}/file"
     with open(path, "w"):
         pass
     os.symlink("file", f"{short_dir}/link")
-    assert lib.uds_fchmodat(folder, b"file", 0o640) == 0
-    assert lib.uds_fchmodat(folder, b"link", 0o777) < 0
+    assert call(folder, b"file", 0o640) == 0
+    assert call(folder, b"link", 0o777) < 0
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o640
-    assert lib.uds_fchmodat(-1, os.fsencode(path), 0o600) == 0
+    assert call(-1, os.fsencode(path), 0o600) == 0
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-    assert lib.uds_fchmodat(folder, b"none", 0o600) == -errno.ENOENT
+    assert call(folder, b"none", 0o600) == -errno.ENOENT
+
+
+def test_fchownat(folder: int, short_dir: str) -> None:
+    """A file is given to whom it is asked for, what is -1 stays, and of a symbolic link the link itself is given."""
+    path = f"{short_dir}/file"
+    with open(path, "w"):
+        pass
+    os.symlink("file", f"{short_dir}/link")
+    own, same = (os.geteuid(), os.getegid()), 2**32 - 1
+    assert lib.uds_fchownat(folder, b"file", same, own[1]) == 0
+    assert lib.uds_fchownat(-1, os.fsencode(path), own[0], same) == 0
+    assert lib.uds_fchownat(folder, b"none", *own) == -errno.ENOENT
+    if own[0] == 0:
+        assert lib.uds_fchownat(folder, b"link", 1, 2) == 0
+        assert lib.uds_fchownat(folder, b"file", same, 2) == 0
+    else:
+        assert lib.uds_fchownat(folder, b"file", 0, same) == -errno.EPERM
+    status = os.stat(path)
+    assert (status.st_uid, status.st_gid) == (own[0], own[1] if own[0] else 2)
 
 
 def test_flock(short_dir: str) -> None:

@@ -191,7 +191,7 @@ def test_bad_folders(folder: int, number: int) -> None:
     """What is no folder is refused, by Python or by the kernel, and the error has the path."""
     closed = 10**6
     for dir_fd, kind, text in (
-        ("x", TypeError, r"dir_fd is an int or an object with fileno\(\), not str"),
+        ("x", TypeError, r"dir_fd: an int or an object with fileno\(\) is needed, not str"),
         (True, TypeError, "not bool"),
         (-1, ValueError, "dir_fd is an open descriptor, not -1"),
         (2**31, ValueError, "dir_fd is an open descriptor, not 2147483648"),

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from socketfiles import LISTENERS, NOBODY, TYPES, Umask, answers, as_root, mode_of
 
 import uds_cffi
-from uds_cffi import UnixDatagram, UnixListener, calls, permissions, socketfile
+from uds_cffi import UnixDatagram, UnixListener, calls, permissions, places, socketfile
 
 
 @pytest.mark.parametrize("types", TYPES)
@@ -83,7 +83,7 @@ def test_mode_is_never_wider(
 
     monkeypatch.setattr(permissions, "complete", look(permissions.complete))
     monkeypatch.setattr(calls, "listen", look(calls.listen))
-    monkeypatch.setattr(os, "chown", look(os.chown))
+    monkeypatch.setattr(places.Place, "chown", look(places.Place.chown))
     with Umask(0o022), types[0].bind(socket_path, mode=0o660, **changes):
         seen.append(mode_of(socket_path))
         answers(types[1], socket_path)

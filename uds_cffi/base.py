@@ -17,7 +17,7 @@ from .errors import FeatureUnavailable, error
 from .identity import Bound
 from .once import socket_module
 from .options import Options, apply_options, check_options, get_by_number, set_by_number
-from .owner import Owner
+from .owner import Owner, number_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -214,9 +214,7 @@ class Socket(Bound):
         Raises:
             TypeError, OSError, ValueError: as ``from_fd()``.
         """
-        number = obj if type(obj) is int else getattr(obj, "fileno", lambda: None)()
-        if type(number) is not int:
-            raise TypeError(f"an int or an object with fileno() is needed, not {type(obj).__name__}")
+        number = number_of(obj)
         self = cls._empty()
         self._borrows = (obj,)
         if isinstance(obj, Owner):

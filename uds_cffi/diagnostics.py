@@ -16,7 +16,7 @@ from . import sockdiag
 from .address import UnixSocketAddr
 from .calls import SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, check
 from .capabilities import require
-from .owner import Owner
+from .owner import Owner, number_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,9 +172,7 @@ def _inode(sock: Any) -> int:
     if isinstance(sock, Owner):
         result = sockdiag.inode_of_handle(sock._handle)
     else:
-        number = sock if type(sock) is int else getattr(sock, "fileno", lambda: None)()
-        if type(number) is not int:
-            raise TypeError(f"an int or an object with fileno() is needed, not {type(sock).__name__}")
+        number = number_of(sock)
         result = sockdiag.inode_of_number(number) if 0 <= number < 2**31 else -errno.EBADF
     if result == -errno.EAFNOSUPPORT:
         raise ValueError(f"{sock!r} is a socket of another address family than AF_UNIX")

@@ -30,6 +30,19 @@ def refuse_copy(self: object) -> NoReturn:
     raise TypeError(f"cannot pickle or copy {type(self).__name__}: a descriptor has one owner, in one process")
 
 
+def number_of(value: Any, name: str = "") -> int:
+    """Return the number of a descriptor that is given as an int or as an object with ``fileno()``.
+
+    Raises:
+        TypeError: neither; with the name of the argument, where one is given.
+    """
+    number = value if type(value) is int else getattr(value, "fileno", lambda: None)()
+    if type(number) is not int:
+        about = f"{name}: " if name else ""
+        raise TypeError(f"{about}an int or an object with fileno() is needed, not {type(value).__name__}")
+    return number
+
+
 class Owner(Closing):
     """Base of everything that owns one descriptor."""
 

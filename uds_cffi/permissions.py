@@ -100,7 +100,7 @@ def complete(place: Place, asked: Permissions) -> None:
         OSError: PermissionError, only the privileged may give a file away; with the path, what the kernel says.
     """
     if asked[1:] != (_SAME, _SAME):
-        os.chown(place.name, asked.owner, asked.group, dir_fd=place.directory, follow_symlinks=False)
+        check(place.chown(asked.owner, asked.group), place)
     status = place.status()
     if asked.mode is None or (status is not None and stat.S_IMODE(status.mode) == asked.mode):
         return

@@ -17,7 +17,7 @@ from ._lib import ffi, lib
 from .address import UNNAMED, UnixSocketAddr, path_bytes
 from .capabilities import require
 from .errors import AddressError, FeatureUnavailable, error
-from .owner import Owner
+from .owner import Owner, number_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _MAX_PATH: int = lib.UDS_MAX_PATH_LEN
 # How long a name in a directory may be.
-MAX_NAME: int = lib.UDS_MAX_NAME_LEN
+_MAX_NAME: int = lib.UDS_MAX_NAME_LEN
 _FEATURE = "bindat"
 _STATUS = ffi.typeof("struct uds_status *")
 
@@ -110,6 +110,11 @@ class Place:
     def chmod(self, mode: int) -> int:
         """Set the permissions, but not through a symbolic link: 0 or -errno."""
         return lib.uds_fchmodat(self._from(), os.fsencode(self.name), mode)
+
+    def chown(self, owner: int, group: int) -> int:
+        """Give the file to others, but not what a symbolic link leads to (lchown(2)); -1 leaves one: 0 or -errno."""
+        # -1 is the same as the largest number of C's type.
+        return lib.uds_fchownat(self._from(), os.fsencode(self.name), owner & 0xFFFFFFFF, group & 0xFFFFFFFF)
 
     def _from(self) -> int:
         return -1 if self.directory is None else self.directory
@@ -197,7 +202,7 @@ def place_of(addr: AddressLike, dir_fd: Any = None, long_path: bool = False) -> 
         OSError: with the path, a directory cannot be opened.
     """
     path = _path_of(addr)
-    number = None if dir_fd is None else directory_number(dir_fd)
+    number = None if dir_fd is None else _directory_number(dir_fd)
     given = number is not None and not path.startswith("/")
     size = len(os.fsencode(path))
     if size > _MAX_PATH and not long_path:
@@ -217,7 +222,7 @@ def place_of(addr: AddressLike, dir_fd: Any = None, long_path: bool = False) -> 
         raw = os.fsencode(name)
         place.address = UnixSocketAddr._make("path", raw) if len(raw) <= _limit(place.directory) else None
         if place.address is None and not long_path:
-            text = f"the name {name!r} is {len(raw)} bytes long; with dir_fd the limit is {MAX_NAME}"
+            text = f"the name {name!r} is {len(raw)} bytes long; with dir_fd the limit is {_MAX_NAME}"
             raise AddressError(f"{text}; bind() and connect() take longer ones with long_path=True")
     except BaseException:
         place.__exit__()
@@ -246,14 +251,11 @@ def read_beginning(path: str, size: int) -> bytes:
 
 def _limit(directory: int | None) -> int:
     """Return how many bytes the address of a file may have, from a directory."""
-    return _MAX_PATH if directory is None else MAX_NAME
+    return _MAX_PATH if directory is None else _MAX_NAME
 
 
-def directory_number(dir_fd: Any) -> int:
-    """Return the number of a directory's descriptor that is an int or an object with ``fileno()``."""
-    number = dir_fd if type(dir_fd) is int else getattr(dir_fd, "fileno", lambda: None)()
-    if type(number) is not int:
-        raise TypeError(f"dir_fd is an int or an object with fileno(), not {type(dir_fd).__name__}")
+def _directory_number(dir_fd: Any) -> int:
+    number = number_of(dir_fd, "dir_fd")
     if not 0 <= number < 2**31:
         raise ValueError(f"dir_fd is an open descriptor, not {number}")
     return number
