@@ -60,6 +60,9 @@ class Bound(Owner):
 
         It is the one that was given to ``bind()`` or ``publish()``, where ``local_addr()`` has the kernel's name: that
         of a temporary folder, or one that goes through a directory's descriptor.  Otherwise both are the same.
+
+        Raises:
+            OSError: EBADF when closed.
         """
         if self._file is None:
             return naming.local_name(self._handle).path
