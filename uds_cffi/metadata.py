@@ -1,7 +1,7 @@
 """What the kernel adds to a message beside credentials: when it was sent, what is still unread, and the sender's label.
 
-Rule: a decoder looks at the size before it reads, raises nothing, and returns None for what no kernel sends; the registry
-of ``control`` makes an UnknownControlMessage of that.
+Rule: a decoder looks at the size before it reads, raises nothing, and returns None for what no kernel sends; the
+registry of ``control`` makes an UnknownControlMessage of that.
 """
 
 from __future__ import annotations
