@@ -15,7 +15,7 @@ from collections import Counter
 import pytest
 import support
 from framing import framed_pair
-from interrupting import LIBRARY
+from stepping import LIBRARY
 
 from uds_cffi import MSG_DONTWAIT, FramedStream, UnixStream
 

@@ -9,7 +9,7 @@ import os
 import pytest
 import support
 from blocked import LISTENERS, MARKS, PACKET_SENDS, RECEIVES, STREAM_SENDS, foreign_listener
-from interrupting import LONG_STRIDE, Interruption, interrupt_everywhere, is_interrupted
+from interrupting import Interruption, interrupt_everywhere, is_interrupted
 
 import uds_cffi
 from uds_cffi import OwnedFd, SocketAncillary, UnixDatagram, UnixListener, UnixSeqpacketConn, UnixStream
@@ -290,7 +290,7 @@ def test_options():
             assert "receive_timeout=3.0" in repr(one.options)
             assert "unnamed" in repr(one)
 
-        interrupt_everywhere(use, nothing, use, LONG_STRIDE)
+        interrupt_everywhere(use, nothing, use)
 
 
 @pytest.mark.parametrize("timeout", [None, 0.01])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import support
-from interrupting import LONG_STRIDE, interrupt_everywhere
+from interrupting import interrupt_everywhere
 
 from uds_cffi import UnixDatagram, UnixListener, UnixStream, publish, socketfile
 
@@ -55,7 +55,7 @@ def test_bind(kind: Any, way: str, place: str, short_dir: str) -> None:
         with kind.bind(place, takeover=True):
             assert "other" in os.listdir(short_dir)
 
-    interrupt_everywhere(call, prepare, check, LONG_STRIDE)
+    interrupt_everywhere(call, prepare, check)
 
 
 @support.needs("bindat")
@@ -74,7 +74,7 @@ def test_from_a_folder(name: str, short_dir: str) -> None:
         with UnixListener.bind(name, takeover=True, **how):
             UnixStream.connect(name, **how).close()
 
-    interrupt_everywhere(call, lambda: None, check, LONG_STRIDE)
+    interrupt_everywhere(call, lambda: None, check)
     os.close(folder)
 
 
@@ -98,4 +98,4 @@ def test_publish_and_close(short_dir: str) -> None:
         with UnixListener.bind(f"{short_dir}/public", takeover=True):
             UnixStream.connect(f"{short_dir}/public").close()
 
-    interrupt_everywhere(call, prepare, check, LONG_STRIDE)
+    interrupt_everywhere(call, prepare, check)
