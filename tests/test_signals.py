@@ -91,7 +91,8 @@ def test_timeout_is_not_restarted_by_signals(socket_path, make_blocked):
         blocked.verify(blocked.call(None))
 
     assert caught.value.errno == errno.ETIMEDOUT
-    assert 0.1 <= took < 1.0
+    # With its time begun anew at each signal it would not end.
+    assert 0.1 <= took < support.PATIENCE
     assert ticks.count >= 3
 
 
