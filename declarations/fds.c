@@ -28,7 +28,7 @@
 struct uds_fds {
     unsigned int generation;
     int count;
-    uint64_t slot[UDS_SCM_MAX_FD];
+    uint64_t slot[UDS_SCM_MAX_FD] UDS_ATOMIC;
 };
 
 UDS_FUNCTION uint64_t uds_slot(unsigned int generation, int fd)

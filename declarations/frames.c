@@ -66,7 +66,8 @@ struct uds_frame_reader {
     size_t parsed;  /* behind the messages of the last result */
     size_t needed;
     int64_t result;
-    int64_t undelivered; /* the last result while it can be delivered; 0 afterwards, or UDS_FRAMES_OVERTAKEN */
+    /* The last result while it can be delivered; 0 afterwards, or UDS_FRAMES_OVERTAKEN. */
+    int64_t undelivered UDS_ATOMIC;
     int count;
     uint32_t first; /* where the messages of a result without a shape begin, one behind the other, and where they end */
     uint32_t last;

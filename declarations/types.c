@@ -30,6 +30,10 @@ typedef __typeof__(((struct cmsghdr *)0)->cmsg_len) uds_cmsglen_t;
 /* Each file also compiles alone, where not every function of the files that it includes is used. */
 #define UDS_FUNCTION static __attribute__((__unused__))
 
+/* For a field of 8 bytes that is read and written atomically: i386 aligns it to 4, and the compiler would then call
+   functions of libatomic, with which nothing is linked. */
+#define UDS_ATOMIC __attribute__((__aligned__(8)))
+
 /* The result of a system call: itself, or the negated errno, read before anything else can run. */
 #define UDS_RESULT(call) \
     __extension__({ __typeof__(call) uds_r = (call); uds_r < 0 ? (__typeof__(call))-errno : uds_r; })
