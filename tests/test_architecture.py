@@ -252,7 +252,7 @@ def test_errno_is_never_read_late(module):
 
 
 def python_files() -> list[Path]:
-    programs = sorted((support.ROOT / "benchmarks").rglob("*.py"))
+    programs = [path for name in ("benchmarks", "tools") for path in sorted((support.ROOT / name).rglob("*.py"))]
     beside = [support.ROOT / "build_ffi.py", support.ROOT / "setup.py"]
     return [*PACKAGE.glob("*.py"), *sorted((support.ROOT / "tests").rglob("*.py")), *programs, *beside]
 

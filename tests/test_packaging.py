@@ -40,6 +40,7 @@ PROJECT = (
     "pyproject.toml",
     "setup.py",
     "tests",
+    "tools",
     "tox.ini",
     "uds_cffi",
 )
