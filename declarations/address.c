@@ -105,12 +105,26 @@ UDS_FUNCTION int uds_handle_open_connected(struct uds_handle *handle, int type, 
     return result < 0 ? result : uds_handle_connect(handle, &address, length);
 }
 
+/* Linux takes the family alone for the address that ends an association.  Other systems want a whole struct, and
+   report that it is no address although they have ended the association: then the socket has no peer any more. */
 UDS_FUNCTION int uds_disconnect(int fd)
 {
     struct sockaddr unspecified;
+    int result;
     memset(&unspecified, 0, sizeof unspecified);
     unspecified.sa_family = AF_UNSPEC;
-    return UDS_RESULT(connect(fd, &unspecified, sizeof unspecified.sa_family));
+#if defined(__linux__) && !defined(UDS_MINIMAL)
+    result = UDS_RESULT(connect(fd, &unspecified, sizeof unspecified.sa_family));
+#else
+    result = UDS_RESULT(connect(fd, &unspecified, sizeof unspecified));
+    if (result == -EAFNOSUPPORT || result == -EADDRNOTAVAIL || result == -EINVAL) {
+        struct sockaddr_storage peer;
+        socklen_t length = sizeof peer;
+        if (getpeername(fd, UDS_SOCKADDR(&peer), &length) < 0)
+            result = errno == ENOTCONN ? 0 : -errno;
+    }
+#endif
+    return result;
 }
 
 /* Dissolves the association of a datagram socket. */

@@ -14,6 +14,7 @@
 #include "options.c"
 #include "packet.c"
 #include "receive.c"
+#include "send.c"
 
 /* --- Receive --- */
 
@@ -315,7 +316,7 @@ UDS_FUNCTION int uds_handle_send_batch(struct uds_handle *handle, const void *da
     for (at = 0; at < count; at++) {
         size_t length = uds_batch_length(lengths, at);
         if (at >= first) {
-            result = uds_send(fd, place, length, flags | MSG_NOSIGNAL);
+            result = uds_sent(fd, uds_send(fd, place, length, flags | UDS_NOSIGNAL));
             if (result < 0)
                 break;
         }
@@ -340,7 +341,8 @@ UDS_FUNCTION int uds_handle_send_joined(struct uds_handle *handle, const void *d
         return fd;
     for (at = 0; at < count; at++) {
         const char *hit = uds_hole_find(place, end, NULL);
-        result = uds_send(fd, place, (size_t)((hit != NULL ? hit : end) - place), flags | MSG_NOSIGNAL);
+        result = uds_send(fd, place, (size_t)((hit != NULL ? hit : end) - place), flags | UDS_NOSIGNAL);
+        result = uds_sent(fd, result);
         if (result < 0)
             break;
         place = hit != NULL ? hit + UDS_HOLE_SIZE : end;
@@ -385,7 +387,7 @@ UDS_FUNCTION ssize_t uds_batch_send_one(int fd, const struct uds_outgoing_batch 
         message.msg_control = control.bytes;
         message.msg_controllen = (uds_controllen_t)length;
     }
-    return uds_sendmsg(fd, &message, batch->flags | MSG_NOSIGNAL);
+    return uds_send_message(fd, &message, batch->flags);
 }
 
 UDS_FUNCTION int uds_batch_send_entered(int fd, const struct uds_outgoing_batch *batch, int first)

@@ -130,6 +130,18 @@ UDS_FUNCTION int uds_close(int fd)
     return UDS_RESULT(close(fd));
 }
 
+/* Where no flag of a send keeps SIGPIPE away, the socket itself must.  What is no socket refuses the option, and so
+   does macOS on a socket that is shut down, on which nothing can be sent any more. */
+UDS_FUNCTION void uds_prevent_sigpipe(int fd)
+{
+#if UDS_SETS_NOSIGPIPE
+    static const int on = 1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
+#else
+    (void)fd;
+#endif
+}
+
 /* Sets FD_CLOEXEC and the wanted O_NONBLOCK on a descriptor that was born without them. */
 UDS_FUNCTION int uds_set_birth_flags(int fd, int nonblocking)
 {

@@ -73,8 +73,22 @@
 #  define MSG_CMSG_CLOEXEC (-1)
 #endif
 
-#ifndef MSG_NOSIGNAL
-#  error "This system has no MSG_NOSIGNAL; SIGPIPE must be suppressed in another way before it can be supported."
+/* No send may raise SIGPIPE: by a flag of each send, or else by an option of each socket that is made, accepted or
+   received here.  macOS has both, but the flag only since macOS 11, whatever headers it is built with. */
+#if defined(MSG_NOSIGNAL)
+#  define UDS_HAS_NOSIGNAL 1
+#  define UDS_NOSIGNAL MSG_NOSIGNAL
+#elif defined(SO_NOSIGPIPE)
+#  define UDS_HAS_NOSIGNAL 0
+#  define UDS_NOSIGNAL 0
+#  define MSG_NOSIGNAL (-1)
+#else
+#  error "This system has neither MSG_NOSIGNAL nor SO_NOSIGPIPE; SIGPIPE must be suppressed before it can be supported."
+#endif
+#if defined(SO_NOSIGPIPE) && (defined(__APPLE__) || !UDS_HAS_NOSIGNAL)
+#  define UDS_SETS_NOSIGPIPE 1
+#else
+#  define UDS_SETS_NOSIGPIPE 0
 #endif
 
 #if defined(MSG_ERRQUEUE) && !defined(UDS_MINIMAL)

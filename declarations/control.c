@@ -63,6 +63,86 @@ UDS_FUNCTION int uds_control_next(const void *control, size_t length, struct uds
     return 1;
 }
 
+/* Makes one SCM_RIGHTS item, the first, of several, and copies the other items behind it.  Returns the length of the
+   copy; 0, and copies nothing, when there is no more than one; -EINVAL for too many descriptors and for what is no list
+   of items, as Linux does; -ENOBUFS when the copy does not fit. */
+UDS_FUNCTION ssize_t uds_control_unite(const void *control, size_t length, void *into, size_t capacity)
+{
+    struct uds_control_item item;
+    int numbers[UDS_SCM_MAX_FD];
+    size_t size = 0;
+    ssize_t used;
+    int found = 0;
+
+    item.next = 0;
+    while (uds_control_next(control, length, &item)) {
+        if (item.level != SOL_SOCKET || item.type != SCM_RIGHTS)
+            continue;
+        if (item.size % sizeof(int) != 0 || item.size > sizeof numbers - size)
+            return -EINVAL;
+        memcpy((char *)numbers + size, (const char *)control + item.offset, item.size);
+        size += item.size;
+        found++;
+    }
+    if (found < 2)
+        return 0;
+    if (item.next < length && length - item.next >= CMSG_LEN(0))
+        return -EINVAL;
+    used = uds_control_add(into, capacity, 0, SOL_SOCKET, SCM_RIGHTS, numbers, size);
+    item.next = 0;
+    while (used >= 0 && uds_control_next(control, length, &item))
+        if (item.level != SOL_SOCKET || item.type != SCM_RIGHTS)
+            used = uds_control_add(into, capacity, (size_t)used, item.level, item.type,
+                                   (const char *)control + item.offset, item.size);
+    return used;
+}
+
+/* Closes the descriptors among the data of an item, from one place on. */
+UDS_FUNCTION void uds_control_close(const void *control, const struct uds_control_item *item, size_t from)
+{
+    if (item->level != SOL_SOCKET || (item->type != SCM_RIGHTS && item->type != SCM_PIDFD))
+        return;
+    for (; from + sizeof(int) <= item->size; from += sizeof(int)) {
+        int fd;
+        memcpy(&fd, (const char *)control + item->offset + from, sizeof fd);
+        if (fd >= 0)
+            close(fd);
+    }
+}
+
+/* Copies the items of a received control buffer into a smaller one, as Linux does when it finds too little room: of
+   descriptors as many as fit, and the others are closed; of anything else as many bytes as fit.  Returns the length of
+   the copy, and sets cut when something did not fit. */
+UDS_FUNCTION size_t uds_control_fit(const void *control, size_t length, void *into, size_t capacity, int *cut)
+{
+    struct uds_control_item item;
+    size_t used = 0;
+
+    item.next = 0;
+    while (uds_control_next(control, length, &item)) {
+        struct cmsghdr header;
+        size_t room = capacity - used < CMSG_LEN(0) ? 0 : capacity - used - CMSG_LEN(0), size = item.size;
+        int is_rights = item.level == SOL_SOCKET && item.type == SCM_RIGHTS;
+        int is_pidfd = item.level == SOL_SOCKET && item.type == SCM_PIDFD;
+
+        if (size > room) {
+            *cut = 1;
+            size = is_rights ? room / sizeof(int) * sizeof(int) : is_pidfd ? 0 : room;
+            uds_control_close(control, &item, size);
+            if (capacity - used < CMSG_LEN(0) || (size == 0 && (is_rights || is_pidfd)))
+                continue;
+        }
+        memset(&header, 0, sizeof header);
+        header.cmsg_len = (uds_cmsglen_t)CMSG_LEN(size);
+        header.cmsg_level = item.level;
+        header.cmsg_type = item.type;
+        memcpy((char *)into + used, &header, sizeof header);
+        memcpy((char *)into + used + CMSG_LEN(0), (const char *)control + item.offset, size);
+        used += CMSG_SPACE(size) > capacity - used ? capacity - used : CMSG_SPACE(size);
+    }
+    return used;
+}
+
 UDS_FUNCTION int uds_keep(struct uds_fds *fds, int most, int fd)
 {
 #if !UDS_HAS_ATOMIC_CLOEXEC

@@ -22,6 +22,18 @@
 #define UDS_MOST_ITEMS 32
 #define UDS_FACTS (9 + 4 * UDS_MOST_ITEMS)
 
+/* Whether the kernel, when the control buffer is too small, fills it and closes the rest.  OpenBSD and DragonFly fail with
+   EMSGSIZE and drop what came (soreceive() in sys/kern/uipc_socket.c), macOS and older FreeBSDs leave the descriptors
+   open that nobody was told of.  So there is room there for more than a message can bring, and it is cut here; the
+   minimal build does so on Linux. */
+#if defined(__linux__) && !defined(UDS_MINIMAL)
+#  define UDS_KERNEL_CUTS 1
+#else
+#  define UDS_KERNEL_CUTS 0
+/* A sender's control data fits into one mbuf cluster of 2048 bytes there; received numbers take no more. */
+#  define UDS_WHOLE_CONTROL (CMSG_SPACE(2048) + 1024)
+#endif
+
 struct uds_receiver {
     struct uds_handle *handle;
     void *data;            /* where the bytes go, unless iov is set */
@@ -84,6 +96,12 @@ UDS_FUNCTION ssize_t uds_receive_packet(struct uds_receiver *receiver)
    echoes.  MSG_TRUNC among the flags makes a system that can do it report the real length of a packet. */
 UDS_FUNCTION ssize_t uds_receive_whole(struct uds_receiver *receiver, struct uds_name *name)
 {
+#if !UDS_KERNEL_CUTS
+    union {
+        struct cmsghdr aligned;
+        char bytes[UDS_WHOLE_CONTROL];
+    } whole;
+#endif
     struct msghdr message;
     struct iovec one;
     ssize_t result;
@@ -104,6 +122,20 @@ UDS_FUNCTION ssize_t uds_receive_whole(struct uds_receiver *receiver, struct uds
     if (receiver->control_size > 0) {
         message.msg_control = receiver->control;
         message.msg_controllen = (uds_controllen_t)receiver->control_size;
+#if !UDS_KERNEL_CUTS
+        if (receiver->control_size < sizeof whole.bytes) {
+            message.msg_control = whole.bytes;
+            message.msg_controllen = (uds_controllen_t)sizeof whole.bytes;
+        }
+#endif
+#if !defined(__linux__)
+        /* Linux duplicates the descriptors of a message that is peeked at.  The BSDs may copy their own pointers into
+           the control buffer (MSG_PEEK in soreceive()), and those are no numbers that could be closed. */
+        if (flags & MSG_PEEK) {
+            message.msg_control = NULL;
+            message.msg_controllen = 0;
+        }
+#endif
     }
     if (name != NULL) {
         uds_name_prepare(name);
@@ -119,6 +151,15 @@ UDS_FUNCTION ssize_t uds_receive_whole(struct uds_receiver *receiver, struct uds
     result = uds_recvmsg(fd, &message, flags);
     if (result >= 0) {
         receiver->control_length = receiver->control_size > 0 ? (size_t)message.msg_controllen : 0;
+#if !UDS_KERNEL_CUTS
+        if (message.msg_control == whole.bytes) {
+            int cut = 0;
+            receiver->control_length = uds_control_fit(whole.bytes, receiver->control_length, receiver->control,
+                                                       receiver->control_size, &cut);
+            if (cut)
+                message.msg_flags |= MSG_CTRUNC;
+        }
+#endif
         receiver->surplus = uds_control_claim_all(receiver->control, receiver->control_length, receiver->fds,
                                                   receiver->most, receiver->pidfd);
 #if UDS_HAS_ATOMIC_CLOEXEC

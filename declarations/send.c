@@ -1,27 +1,84 @@
 /* Sending through a handle.
 
-   Rule: no send raises SIGPIPE. */
+   Rules:
+   - No send raises SIGPIPE.
+   - A datagram socket whose peer can take no more is -EAGAIN on every system.
+   - A message carries one SCM_RIGHTS item, with msg_controllen exactly its space: the form that every system takes. */
 #ifndef UDS_SEND_C
 #define UDS_SEND_C
 #include "control.c"
 
+/* Linux alone waits for room in the peer's queue, says EAGAIN when it may not wait, and takes several SCM_RIGHTS items of
+   one message for one.  The minimal build does there what other systems need. */
+#if defined(__linux__) && !defined(UDS_MINIMAL)
+#  define UDS_ENOBUFS_IS_FULL 0
+#  define UDS_UNITES_RIGHTS 0
+#else
+#  define UDS_ENOBUFS_IS_FULL 1
+#  define UDS_UNITES_RIGHTS 1
+#endif
+
+/* The BSDs and macOS answer ENOBUFS at once, also where the socket may wait, and poll(2) finds it ready (uipc_send() in
+   sys/kern/uipc_usrreq.c).  As -EAGAIN the caller meets it as he meets a socket that is ready and is not: he tries again
+   after a while, within his time.  On a stream it is the system that is short of memory, and remains an error. */
+UDS_FUNCTION ssize_t uds_sent(int fd, ssize_t result)
+{
+#if UDS_ENOBUFS_IS_FULL
+    if (result == -ENOBUFS) {
+        int type = 0;
+        socklen_t length = sizeof type;
+        if (uds_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_DGRAM)
+            return -EAGAIN;
+    }
+#else
+    (void)fd;
+#endif
+    return result;
+}
+
+UDS_FUNCTION ssize_t uds_send_message(int fd, const struct msghdr *message, int flags)
+{
+    return uds_sent(fd, uds_sendmsg(fd, message, flags | UDS_NOSIGNAL));
+}
+
 UDS_FUNCTION ssize_t uds_handle_send(struct uds_handle *handle, const void *data, size_t size, int flags)
 {
-    UDS_HELD(handle, ssize_t, uds_send(fd, data, size, flags | MSG_NOSIGNAL));
+    UDS_HELD(handle, ssize_t, uds_sent(fd, uds_send(fd, data, size, flags | UDS_NOSIGNAL)));
 }
 
 UDS_FUNCTION ssize_t uds_handle_sendto(struct uds_handle *handle, const void *data, size_t size, int flags,
                                        const struct sockaddr_un *address, socklen_t length)
 {
-    UDS_HELD(handle, ssize_t, uds_sendto(fd, data, size, flags | MSG_NOSIGNAL, address, length));
+    UDS_HELD(handle, ssize_t, uds_sent(fd, uds_sendto(fd, data, size, flags | UDS_NOSIGNAL, address, length)));
+}
+
+/* Sends a message as its caller has built it, but for several SCM_RIGHTS items, which go as one. */
+UDS_FUNCTION ssize_t uds_send_united(int fd, const struct msghdr *message, int flags)
+{
+#if UDS_UNITES_RIGHTS
+    union {
+        struct cmsghdr aligned;
+        char bytes[CMSG_SPACE(UDS_SCM_MAX_FD * sizeof(int)) + 1024];
+    } control;
+    ssize_t length = uds_control_unite(message->msg_control, (size_t)message->msg_controllen, control.bytes,
+                                       sizeof control.bytes);
+    if (length < 0)
+        return length;
+    if (length > 0) {
+        struct msghdr united = *message;
+        united.msg_control = control.bytes;
+        united.msg_controllen = (uds_controllen_t)length;
+        return uds_send_message(fd, &united, flags);
+    }
+#endif
+    return uds_send_message(fd, message, flags);
 }
 
 UDS_FUNCTION ssize_t uds_handle_sendmsg(struct uds_handle *handle, const struct msghdr *message, int flags)
 {
-    UDS_HELD(handle, ssize_t, uds_sendmsg(fd, message, flags | MSG_NOSIGNAL));
+    UDS_HELD(handle, ssize_t, uds_send_united(fd, message, flags));
 }
 
-/* One SCM_RIGHTS item, with msg_controllen exactly its space: the form that every system accepts. */
 UDS_FUNCTION ssize_t uds_send_fds(int fd, const void *data, size_t size, int flags,
                                   const struct sockaddr_un *address, socklen_t length,
                                   const int *fds, int count)
@@ -45,7 +102,7 @@ UDS_FUNCTION ssize_t uds_send_fds(int fd, const void *data, size_t size, int fla
         message.msg_controllen = (uds_controllen_t)uds_control_add(
             control.bytes, sizeof control.bytes, 0, SOL_SOCKET, SCM_RIGHTS, fds, (size_t)count * sizeof(int));
     }
-    return uds_sendmsg(fd, &message, flags | MSG_NOSIGNAL);
+    return uds_send_message(fd, &message, flags);
 }
 
 /* Sends descriptors.  owners[i] is the handle that fds[i] comes from, or NULL for a bare number; owners itself may

@@ -1,4 +1,7 @@
-/* Sending.  MSG_NOSIGNAL is added to every send that takes a handle. */
+/* Sending.  No send that takes a handle raises SIGPIPE. */
+#define UDS_ENOBUFS_IS_FULL ...
+
+ssize_t uds_sent(int fd, ssize_t result);
 ssize_t uds_handle_send(struct uds_handle *handle, const void *data, size_t size, int flags);
 ssize_t uds_handle_sendto(struct uds_handle *handle, const void *data, size_t size, int flags,
                           const struct sockaddr_un *address, socklen_t length);

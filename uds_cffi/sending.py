@@ -3,7 +3,7 @@
 Rules:
 - Descriptors go with the first byte of a stream message.  After a short send they have gone, and nothing sends them
   twice; with no byte at all the kernel would throw them away, so that is refused.
-- No send raises SIGPIPE: C adds MSG_NOSIGNAL to each.
+- No send raises SIGPIPE: C sees to it (MSG_NOSIGNAL, or SO_NOSIGPIPE where there is no such flag).
 """
 
 from __future__ import annotations

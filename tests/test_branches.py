@@ -1,0 +1,250 @@
+"""The branches of other systems, run on this one.
+
+Rule: what another system's branch does is tried out here as far as it is made of calls that this system has too: as a
+pure function of `lib`, or as a C program in which a macro stands for the call or constant that is missing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+import struct
+import subprocess
+
+import pytest
+import support
+
+from uds_cffi import ffi, lib
+
+INT = ffi.sizeof("int")
+RIGHTS = (lib.SOL_SOCKET, lib.SCM_RIGHTS)
+STRICT = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE=1"]
+
+
+def run_c(folder, text, *arguments):
+    """Compile a C program against the declarations and run it; its asserts must hold."""
+    compiler = shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("a C compiler is missing")
+    (folder / "program.c").write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [compiler, *STRICT, *arguments, f"-I{support.ROOT}", "program.c", "-o", "program"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    ran = subprocess.run([folder / "program"], capture_output=True, text=True, check=False, timeout=support.PATIENCE)
+    assert ran.returncode == 0, ran.stderr
+
+
+# --- SIGPIPE ------------------------------------------------------------------------------------
+
+NO_FLAG = """
+#include <assert.h>
+#include "declarations/types.c"
+#undef MSG_NOSIGNAL
+#define SO_NOSIGPIPE 0x1022
+static int set;
+static int count_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+    assert(level == SOL_SOCKET && name == SO_NOSIGPIPE && *(const int *)value == 1 && length == sizeof(int));
+    set++;
+    errno = fd == 0 ? ENOTSOCK : EINVAL;
+    return fd == 0 ? -1 : 0;
+}
+#define setsockopt count_setsockopt
+#include "declarations/address.c"
+#undef setsockopt
+int main(void)
+{
+    struct uds_handle one = {0}, two = {0}, three = {0}, file = {0};
+    assert(MSG_NOSIGNAL == -1 && UDS_NOSIGNAL == 0);
+    assert(uds_handle_socketpair(&one, &two, SOCK_STREAM, 0) == 0 && set == 2);
+    assert(uds_handle_dup(&one, &three) == 0 && set == 3);
+    assert(uds_handle_close(&three) == 0);
+    assert(uds_handle_socket(&three, SOCK_STREAM, 0) == 0 && set == 4);
+    /* What is no socket is taken all the same. */
+    assert(uds_handle_adopt(&file, 0, 1) == 0 && set == 5 && uds_handle_fileno(&file) == 0);
+    uds_handle_close(&one);
+    uds_handle_close(&two);
+    uds_handle_close(&three);
+    return 0;
+}
+"""
+
+
+def test_sockets_prevent_sigpipe_where_sends_cannot(tmp_path):
+    """Without MSG_NOSIGNAL each socket that is made, duplicated or taken over gets SO_NOSIGPIPE."""
+    run_c(tmp_path, NO_FLAG)
+
+
+def test_system_that_cannot_prevent_sigpipe_is_refused(tmp_path):
+    """Without the flag and without the option nothing compiles."""
+    text = NO_FLAG.replace("#define SO_NOSIGPIPE 0x1022", "#undef SO_NOSIGPIPE")
+    with pytest.raises(AssertionError, match="neither MSG_NOSIGNAL nor SO_NOSIGPIPE"):
+        run_c(tmp_path, text)
+
+
+# --- The end of an association ------------------------------------------------------------------
+
+DISCONNECT = """
+#include <assert.h>
+#include "declarations/types.c"
+static int error_of_connect, is_connected;
+static int fake_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+    (void)fd;
+    assert(address->sa_family == AF_UNSPEC && length == sizeof *address);
+    errno = error_of_connect;
+    return error_of_connect ? -1 : 0;
+}
+static int fake_getpeername(int fd, struct sockaddr *address, socklen_t *length)
+{
+    (void)fd;
+    (void)address;
+    (void)length;
+    errno = ENOTCONN;
+    return is_connected ? 0 : -1;
+}
+#define connect fake_connect
+#define getpeername fake_getpeername
+#include "declarations/address.c"
+int main(void)
+{
+    assert(uds_disconnect(0) == 0);
+    error_of_connect = EAFNOSUPPORT;
+    assert(uds_disconnect(0) == 0);
+    is_connected = 1;
+    assert(uds_disconnect(0) == -EAFNOSUPPORT);
+    error_of_connect = EISCONN;
+    assert(uds_disconnect(0) == -EISCONN);
+    return 0;
+}
+"""
+
+
+def test_association_that_ended_with_an_error(tmp_path):
+    """A system that ends an association and says that the address is none has done what was asked."""
+    run_c(tmp_path, DISCONNECT, "-DUDS_MINIMAL=1")
+
+
+# --- Full peers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_full_peer(kind):
+    """Where ENOBUFS means that a datagram's receiver is full it would block; all else stays what it is."""
+    with socket.socket(socket.AF_UNIX, kind) as sock:
+        is_full = lib.UDS_ENOBUFS_IS_FULL and kind == socket.SOCK_DGRAM
+        assert lib.uds_sent(sock.fileno(), -errno.ENOBUFS) == (-errno.EAGAIN if is_full else -errno.ENOBUFS)
+        assert lib.uds_sent(sock.fileno(), -errno.EPIPE) == -errno.EPIPE
+        assert lib.uds_sent(sock.fileno(), 7) == 7
+    assert lib.uds_sent(-1, -errno.ENOBUFS) == -errno.ENOBUFS
+
+
+def test_minimal_build_does_as_other_systems():
+    """The minimal build takes the branch of other systems, the normal one that of Linux."""
+    assert lib.UDS_ENOBUFS_IS_FULL == lib.UDS_MINIMAL_BUILD
+
+
+# --- Control buffers ----------------------------------------------------------------------------
+
+
+def control_of(*items):
+    """Return a control buffer that holds these items, and its length."""
+    control = ffi.new("char[]", sum(lib.CMSG_SPACE(len(data)) for _, _, data in items) or 1)
+    length = 0
+    for level, kind, data in items:
+        length = lib.uds_control_add(control, len(control), length, level, kind, data, len(data))
+        assert length > 0
+    return control, length
+
+
+def items_of(control, length):
+    """Return level, type and data of each item."""
+    item, found = ffi.new("struct uds_control_item *"), []
+    while lib.uds_control_next(control, length, item):
+        found.append((item.level, item.type, bytes(ffi.buffer(control + item.offset, item.size))))
+    return found
+
+
+def numbers(*values):
+    return struct.pack(f"{len(values)}i", *values)
+
+
+def united(control, length, capacity=4096):
+    into = ffi.new("char[]", capacity)
+    used = lib.uds_control_unite(control, length, into, capacity)
+    return used if used <= 0 else items_of(into, used)
+
+
+def test_several_items_of_descriptors_become_one():
+    """All descriptors of a message go in one item, the first, in their order; other items follow."""
+    other, last = (lib.SOL_SOCKET, 77, b"abc"), (3, 4, b"")
+    given = control_of((*RIGHTS, numbers(1, 2)), other, (*RIGHTS, b""), (*RIGHTS, numbers(3)), last)
+    assert united(*given) == [(*RIGHTS, numbers(1, 2, 3)), other, last]
+
+
+@pytest.mark.parametrize("items", [[], [(*RIGHTS, numbers(1, 2))], [(3, 4, b"x"), (*RIGHTS, numbers(1))]])
+def test_one_item_of_descriptors_is_left_alone(items):
+    """Up to one item of descriptors is sent as it was built."""
+    assert united(*control_of(*items)) == 0
+
+
+def test_what_cannot_be_united_is_refused():
+    """Too many descriptors, half a number, a broken item, and too little room are errors."""
+    half = control_of((*RIGHTS, numbers(*range(lib.UDS_SCM_MAX_FD))), (*RIGHTS, numbers(1)))
+    assert united(*half) == -errno.EINVAL
+    assert united(*control_of((*RIGHTS, numbers(1)), (*RIGHTS, b"12345"))) == -errno.EINVAL
+    control, length = control_of((*RIGHTS, numbers(1)), (*RIGHTS, numbers(2)), (3, 4, b"x"))
+    last = ffi.cast("struct cmsghdr *", control + 2 * lib.CMSG_SPACE(INT))
+    last.cmsg_len = 1
+    assert united(control, length) == -errno.EINVAL
+    two = control_of((*RIGHTS, numbers(1)), (*RIGHTS, numbers(2)))
+    assert united(*two, capacity=lib.CMSG_SPACE(2 * INT) - 1) == -errno.ENOBUFS
+
+
+def fitted(given, capacity):
+    """Fit items into a buffer of that size: what is in it, and whether something was cut."""
+    into, cut = ffi.new("char[]", max(capacity, 1)), ffi.new("int *")
+    used = lib.uds_control_fit(*given, into, capacity, cut)
+    assert used <= capacity
+    return items_of(into, used), bool(cut[0])
+
+
+def test_items_that_fit_are_copied():
+    """With enough room the copy is the same and nothing is cut."""
+    items = [(*RIGHTS, numbers(-1, -1)), (3, 4, b"abcde"), (3, 5, b"")]
+    given = control_of(*items)
+    assert fitted(given, given[1]) == (items, False)
+    assert fitted(control_of(), 0) == ([], False)
+
+
+def test_descriptors_that_do_not_fit_are_closed():
+    """As many descriptors as fit are left open, the others are closed, and the cut is told."""
+    opened = [os.dup(0) for _ in range(3)]
+    found, cut = fitted(control_of((*RIGHTS, numbers(*opened))), lib.CMSG_LEN(2 * INT) + INT - 1)
+    assert (found, cut) == ([(*RIGHTS, numbers(*opened[:2]))], True)
+    assert [support.is_open(number) for number in opened] == [True, True, False]
+    for number in opened[:2]:
+        os.close(number)
+
+
+@pytest.mark.parametrize("kind", [lib.SCM_RIGHTS, lib.SCM_PIDFD])
+@pytest.mark.parametrize("room", [0, 1, lib.CMSG_LEN(0) - 1, lib.CMSG_LEN(0), lib.CMSG_LEN(0) + INT - 1])
+def test_no_room_for_a_descriptor(kind, room):
+    """Without room for one descriptor there is no item, and it is closed."""
+    number = os.dup(0)
+    assert fitted(control_of((lib.SOL_SOCKET, kind, numbers(number))), room) == ([], True)
+    assert not support.is_open(number)
+
+
+def test_other_items_are_cut():
+    """Of another item as many bytes are kept as fit, as the kernel does, and a header that does not fit is left out."""
+    given = control_of((3, 4, b"abcdefgh"), (3, 5, b"x"))
+    assert fitted(given, lib.CMSG_LEN(5)) == ([(3, 4, b"abcde")], True)
+    assert fitted(given, lib.CMSG_SPACE(8) + lib.CMSG_LEN(0) - 1) == ([(3, 4, b"abcdefgh")], True)
