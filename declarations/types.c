@@ -23,6 +23,22 @@
 #include <time.h>
 #include <unistd.h>
 
+#if defined(__FreeBSD__) || defined(__DragonFly__)
+#  include <sys/param.h>
+#  include <sys/ucred.h>
+#elif defined(__APPLE__)
+#  include <sys/ucred.h>
+#elif defined(__sun)
+#  include <ucred.h>
+#endif
+
+/* The level of the BSDs' options for AF_UNIX alone; DragonFly's header does not name it. */
+#if defined(SOL_LOCAL)
+#  define UDS_SOL_LOCAL SOL_LOCAL
+#else
+#  define UDS_SOL_LOCAL 0
+#endif
+
 typedef __typeof__(((struct msghdr *)0)->msg_iovlen) uds_iovlen_t;
 typedef __typeof__(((struct msghdr *)0)->msg_controllen) uds_controllen_t;
 typedef __typeof__(((struct cmsghdr *)0)->cmsg_len) uds_cmsglen_t;

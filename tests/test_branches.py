@@ -132,6 +132,56 @@ def test_association_that_ended_with_an_error(tmp_path):
     run_c(tmp_path, DISCONNECT, "-DUDS_MINIMAL=1")
 
 
+# --- Peers --------------------------------------------------------------------------------------
+
+PEER = """
+#include <assert.h>
+#include "declarations/types.c"
+static int error_of_option;
+static socklen_t missing;
+static int fake_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+    (void)fd;
+    (void)level;
+    (void)name;
+    (void)value;
+    *length -= missing;
+    errno = error_of_option;
+    return error_of_option ? -1 : 0;
+}
+#define getsockopt fake_getsockopt
+#include "declarations/peer_groups.c"
+int main(void)
+{
+    gid_t groups[3] = {0, 0, 0}, all[] = {7, 8, 9};
+    struct uds_peer peer;
+    char value[8];
+
+    assert(uds_peer_option(0, 0, 1, value, sizeof value) == 0);
+    missing = 1;
+    assert(uds_peer_option(0, 0, 1, value, sizeof value) == -EINVAL);
+    error_of_option = EINVAL;
+    assert(uds_peer_option(0, 0, 1, value, sizeof value) == -ENOTCONN);
+    error_of_option = EBADF;
+    assert(uds_peer_option(0, 0, 1, value, sizeof value) == -EBADF);
+
+    assert(uds_peer_fill(&peer, -1, 5, 6) == 0);
+    assert(peer.present == (UDS_PEER_UID | UDS_PEER_GID) && peer.pid == 0 && peer.euid == 5 && peer.egid == 6);
+    assert(uds_peer_fill(&peer, 4, 5, 6) == 0);
+    assert(peer.present == (UDS_PEER_PID | UDS_PEER_UID | UDS_PEER_GID) && peer.pid == 4);
+
+    assert(uds_copy_groups(all, 3, groups, 2) == 3 && groups[0] == 7 && groups[1] == 8 && groups[2] == 0);
+    assert(uds_copy_groups(all, 3, groups, 3) == 3 && groups[2] == 9);
+    return 0;
+}
+"""
+
+
+def test_what_other_systems_say_of_a_peer(tmp_path):
+    """EINVAL is a peer of whom nothing was recorded, -1 a pid that is not known, and groups are cut to the room."""
+    run_c(tmp_path, PEER)
+
+
 # --- Full peers ---------------------------------------------------------------------------------
 
 

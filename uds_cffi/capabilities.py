@@ -29,7 +29,7 @@ ROWS: dict[str, tuple[bool, str]] = {
     "credentials": (bool(lib.UDS_HAS_CREDENTIALS), "Credentials with each message (SCM_CREDENTIALS)."),
     "peer_credentials": (
         bool(lib.UDS_HAS_PEER_CREDENTIALS),
-        "Process and user at the other end of a connection (SO_PEERCRED).",
+        "Process and user at the other end of a connection (SO_PEERCRED, LOCAL_PEERCRED, LOCAL_PEEREID).",
     ),
     "peer_groups": (bool(lib.UDS_HAS_PEER_GROUPS), "Supplementary groups of the peer (SO_PEERGROUPS)."),
     "peer_security_context": (bool(lib.UDS_HAS_PEER_SECURITY), "Security label of the peer (SO_PEERSEC)."),

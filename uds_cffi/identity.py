@@ -176,7 +176,8 @@ class HasPeer(Owner):
         """Return the supplementary group ids of the peer, however many (tuple of int; SO_PEERGROUPS, Linux 4.13).
 
         Raises:
-            OSError: ENOTCONN, as for ``peer_credentials()``; EBADF when closed.
+            OSError: ENOTCONN, as for ``peer_credentials()``; EOVERFLOW where the system tells 16 groups at most
+                (FreeBSD) and these may not be all; EBADF when closed.
             FeatureUnavailable: "peer_groups", where the system has none.
         """
         return credentials.peer_groups(self._handle)

@@ -100,16 +100,18 @@ def credentials(pair: Pair) -> object:
 
 @probe(lib.SOCK_STREAM)
 def peer_credentials(pair: Pair) -> object:
-    """The peer of a pair is this process."""
+    """The peer of a pair is this process, or nobody, where a pair alone has no peer recorded (NetBSD, OpenBSD)."""
     peer = ffi.new("struct uds_peer *")
-    return lib.uds_handle_peer_credentials(pair.one, peer) == 0 and peer.euid == os.geteuid()
+    result = lib.uds_handle_peer_credentials(pair.one, peer)
+    return result == -errno.ENOTCONN or (result == 0 and peer.euid == os.geteuid())
 
 
 @probe(lib.SOCK_STREAM)
 def peer_groups(pair: Pair) -> object:
-    """The peer's groups are this process's."""
+    """The peer's groups are this process's; whether the effective one is among them depends on the system."""
     groups = calls.peer_groups(pair.one)
-    return isinstance(groups, list) and sorted(groups) == sorted(os.getgroups())
+    own = {os.getegid()}
+    return isinstance(groups, list) and own.union(groups) == own.union(os.getgroups())
 
 
 @probe(lib.SOCK_STREAM)
