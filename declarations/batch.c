@@ -122,9 +122,9 @@ UDS_FUNCTION void uds_batch_read_credentials(const void *control, size_t length,
     item.next = 0;
     while (uds_control_next(control, length, &item)) {
         struct ucred credentials;
-        if (item.level != SOL_SOCKET || item.type != SCM_CREDENTIALS || item.size != sizeof credentials)
+        if (item.level != SOL_SOCKET || item.type != UDS_SCM_CREDENTIALS
+            || !uds_credentials_read((const char *)control + item.offset, item.size, &credentials))
             continue;
-        memcpy(&credentials, (const char *)control + item.offset, sizeof credentials);
         packet->has_credentials = 1;
         packet->pid = credentials.pid;
         packet->uid = credentials.uid;
@@ -375,7 +375,7 @@ UDS_FUNCTION ssize_t uds_batch_send_one(int fd, const struct uds_outgoing_batch 
     if (batch->fd_counts != NULL && batch->fd_counts[place] > 0)
         length = uds_control_add(control.bytes, sizeof control.bytes, 0, SOL_SOCKET, SCM_RIGHTS, fds,
                                  (size_t)batch->fd_counts[place] * sizeof(int));
-#if UDS_HAS_CREDENTIALS
+#if UDS_HAS_SEND_CREDENTIALS
     if (length >= 0 && batch->with_credentials != NULL && batch->with_credentials[place])
         length = uds_control_add(control.bytes, sizeof control.bytes, (size_t)length, SOL_SOCKET, SCM_CREDENTIALS,
                                  &batch->credentials[place], sizeof(struct ucred));

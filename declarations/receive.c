@@ -217,9 +217,9 @@ UDS_FUNCTION void uds_receive_sender(const struct uds_receiver *receiver, int *f
 #if UDS_HAS_CREDENTIALS
     struct ucred sender;
 
-    if (fact[4] != 1 || fact[9] != SOL_SOCKET || fact[10] != SCM_CREDENTIALS || fact[12] != (int)sizeof sender)
+    if (fact[4] != 1 || fact[9] != SOL_SOCKET || fact[10] != UDS_SCM_CREDENTIALS
+        || !uds_credentials_read((const char *)receiver->control + fact[11], (size_t)fact[12], &sender))
         return;
-    memcpy(&sender, (const char *)receiver->control + fact[11], sizeof sender);
     fact[5] = 1;
     fact[6] = (int)sender.pid;
     fact[7] = (int)sender.uid;

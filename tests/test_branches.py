@@ -16,7 +16,8 @@ import subprocess
 import pytest
 import support
 
-from uds_cffi import ffi, lib
+import uds_cffi
+from uds_cffi import capabilities, ffi, lib
 
 INT = ffi.sizeof("int")
 RIGHTS = (lib.SOL_SOCKET, lib.SCM_RIGHTS)
@@ -298,3 +299,72 @@ def test_other_items_are_cut():
     given = control_of((3, 4, b"abcdefgh"), (3, 5, b"x"))
     assert fitted(given, lib.CMSG_LEN(5)) == ([(3, 4, b"abcde")], True)
     assert fitted(given, lib.CMSG_SPACE(8) + lib.CMSG_LEN(0) - 1) == ([(3, 4, b"abcdefgh")], True)
+
+
+# --- Credentials per message --------------------------------------------------------------------
+
+SOCKCRED = """
+#include <assert.h>
+#include "declarations/types.c"
+#define LOCAL_CREDS_PERSISTENT 3
+#define SCM_CREDS2 8
+#define CMGROUP_MAX 16
+struct sockcred2 {
+    int sc_version;
+    pid_t sc_pid;
+    uid_t sc_uid, sc_euid;
+    gid_t sc_gid, sc_egid;
+    int sc_ngroups;
+    gid_t sc_groups[1];
+};
+#define SOCKCRED2SIZE(count) (sizeof(struct sockcred2) + sizeof(gid_t) * ((count) - 1))
+#undef SCM_CREDENTIALS
+#include "declarations/credentials.c"
+int main(void)
+{
+    struct { struct sockcred2 first; gid_t more[2]; } given = {{0, 5, 6, 7, 8, 9, 3, {1}}, {2, 3}};
+    const size_t least = offsetof(struct sockcred2, sc_groups);
+    struct ucred sender;
+
+    assert(UDS_HAS_CREDENTIALS && !UDS_HAS_SEND_CREDENTIALS && UDS_PASSCRED == 3 && UDS_PASSCRED_LEVEL == 0);
+    assert(UDS_SCM_CREDENTIALS == 8 && UDS_CREDENTIALS_SIZE == (int)least + 64);
+    assert(uds_credentials_read(&given, least + 12, &sender) == 1);
+    assert(sender.pid == 5 && sender.uid == 6 && sender.gid == 8);
+    assert(uds_credentials_read(&given, least + 11, &sender) == 0);
+    assert(uds_credentials_read(&given, least - 1, &sender) == 0);
+    given.first.sc_ngroups = 0;
+    assert(uds_credentials_read(&given, least, &sender) == 1);
+    given.first.sc_ngroups = -1;
+    assert(uds_credentials_read(&given, sizeof given, &sender) == 0);
+    given.first.sc_ngroups = INT_MAX;
+    assert(uds_credentials_read(&given, sizeof given, &sender) == 0);
+    given.first.sc_ngroups = 0;
+    given.first.sc_version = 1;
+    assert(uds_credentials_read(&given, sizeof given, &sender) == 0);
+    return 0;
+}
+"""
+
+
+def test_credentials_with_groups(tmp_path):
+    """FreeBSD's credentials are read with as many groups as they have, and refused when they are cut."""
+    run_c(tmp_path, SOCKCRED)
+
+
+@pytest.mark.parametrize("size", [0, 11, 12, 13])
+def test_credentials_of_this_system(size):
+    """A whole struct ucred is read where credentials come in it, and nothing else is."""
+    sender = ffi.new("struct ucred *")
+    whole = struct.pack("iII", 5, 6, 7) + b"x"
+    known = lib.UDS_HAS_CREDENTIALS and size == lib.UDS_CREDENTIALS_SIZE
+    assert lib.uds_credentials_read(whole[:size], size, sender) == known
+    assert (sender.pid, sender.uid, sender.gid) == ((5, 6, 7) if known else (0, 0, 0))
+
+
+def test_credentials_that_only_the_receiver_asks_for(monkeypatch):
+    """Where a sender cannot name its credentials, adding them says so and receiving them stays."""
+    present = dict.fromkeys(("credentials", "send_credentials"), (True, ""))
+    monkeypatch.setattr(capabilities, "ROWS", {**present, "send_credentials": (False, "")})
+    with pytest.raises(uds_cffi.FeatureUnavailable) as caught:
+        uds_cffi.SocketAncillary(64).add_creds(uds_cffi.Credentials())
+    assert (caught.value.feature, caught.value.reason) == ("send_credentials", "not built")

@@ -26,6 +26,7 @@ DECLARED = {
     "packet_length": lib.UDS_HAS_TRUNC_LENGTH,
     "packet_end": lib.UDS_HAS_PACKET_END,
     "credentials": lib.UDS_HAS_CREDENTIALS,
+    "send_credentials": lib.UDS_HAS_SEND_CREDENTIALS,
     "peer_credentials": lib.UDS_HAS_PEER_CREDENTIALS,
     "peer_groups": lib.UDS_HAS_PEER_GROUPS,
     "peer_security_context": lib.UDS_HAS_PEER_SECURITY,

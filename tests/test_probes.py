@@ -25,6 +25,7 @@ options = pytest.mark.parametrize(
     "name",
     [
         "credentials",
+        "send_credentials",
         "pass_pidfd",
         "pass_rights",
         "peek_offset",
@@ -64,14 +65,14 @@ def test_probe_without_sockets(name, monkeypatch):
 @options
 def test_probe_of_an_unknown_option(name, monkeypatch):
     """A kernel that does not know the option has not got the feature."""
-    monkeypatch.setattr(probing.Pair, "set", lambda pair, option, value: False)
+    monkeypatch.setattr(probing.Pair, "set", lambda pair, *option: False)
     assert probe(name) == "kernel"
 
 
 @options
 def test_probe_of_an_ignored_option(name, monkeypatch):
     """A kernel that accepts the option and ignores it has not got the feature either."""
-    monkeypatch.setattr(probing.Pair, "set", lambda pair, option, value: True)
+    monkeypatch.setattr(probing.Pair, "set", lambda pair, *option: True)
     assert probe(name) == "kernel"
 
 
@@ -180,7 +181,7 @@ def test_unread_bytes_are_compared(unread, monkeypatch):
 def test_old_kernel_and_no_module_are_told_apart(known, label, peer, reason, monkeypatch):
     """Of a label that does not come, the option and the peer's own label tell why."""
     found = [(lib.SOL_SOCKET, lib.SCM_SECURITY, data) for data in label]
-    monkeypatch.setattr(probing.Pair, "set", lambda pair, name, value: known)
+    monkeypatch.setattr(probing.Pair, "set", lambda pair, *option: known)
     monkeypatch.setattr(probing.Pair, "receive", lambda pair: found)
     monkeypatch.setattr(calls, "peer_security", lambda handle: peer)
     assert probe("pass_security") == reason

@@ -199,8 +199,14 @@ class _Lib:
     def uds_control_copy(self, control: CData, length: int, into: CData, /) -> int: ...
     # credentials
     UDS_HAS_CREDENTIALS: int
+    UDS_HAS_SEND_CREDENTIALS: int
     SO_PASSCRED: int
     SCM_CREDENTIALS: int
+    UDS_PASSCRED_LEVEL: int
+    UDS_PASSCRED: int
+    UDS_SCM_CREDENTIALS: int
+    UDS_CREDENTIALS_SIZE: int
+    def uds_credentials_read(self, data: CData | bytes, size: int, sender: CData, /) -> int: ...
     # send
     UDS_ENOBUFS_IS_FULL: int
     def uds_sent(self, fd: int, result: int, /) -> int: ...

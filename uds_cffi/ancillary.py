@@ -144,7 +144,7 @@ class SocketAncillary(Ancillary):
             raise ValueError(f"{fds} descriptors are not within 0 to {lib.UDS_SCM_MAX_FD}")
         capacity = lib.CMSG_SPACE(fds * _INT) if fds else 0
         for wanted, size in (
-            (credentials, ffi.sizeof("struct ucred")),
+            (credentials, lib.UDS_CREDENTIALS_SIZE),
             (pidfd, _INT),
             (timestamp, TIMESTAMP_SIZE),
             (inq, INQ_SIZE),
@@ -214,11 +214,13 @@ class SocketAncillary(Ancillary):
 
         Raises:
             TypeError: not a Credentials.
-            FeatureUnavailable: this build has no credentials per message.
+            FeatureUnavailable: "credentials", this build has none per message; "send_credentials", on this system the
+                receiver alone asks for them.
         """
         if not isinstance(credentials, Credentials):
             raise TypeError(f"a Credentials is needed, not {type(credentials).__name__}")
         require("credentials")
+        require("send_credentials")
         return self._add(lib.SOL_SOCKET, lib.SCM_CREDENTIALS, encode_credentials(credentials))
 
     def add(self, level: int, type: int, data: bytes) -> bool:

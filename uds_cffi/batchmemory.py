@@ -356,6 +356,7 @@ class OutgoingBatch:
                 raise TypeError(f"credentials {place} is a Credentials or None, not {type(one).__name__}")
         if any(one is not None for one in values):
             require("credentials")
+            require("send_credentials")
             c = self._c
             c.credentials = self._new(
                 "struct ucred[]", [(0, 0, 0) if one is None else (one.pid, one.uid, one.gid) for one in values]

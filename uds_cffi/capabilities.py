@@ -26,7 +26,14 @@ ROWS: dict[str, tuple[bool, str]] = {
         "The real length of a packet is known before it is read and when it was cut.",
     ),
     "packet_end": (bool(lib.UDS_HAS_PACKET_END), "An empty packet is told from the end of the connection."),
-    "credentials": (bool(lib.UDS_HAS_CREDENTIALS), "Credentials with each message (SCM_CREDENTIALS)."),
+    "credentials": (
+        bool(lib.UDS_HAS_CREDENTIALS),
+        "Credentials with each message (SCM_CREDENTIALS, SCM_CREDS2, SCM_CREDS).",
+    ),
+    "send_credentials": (
+        bool(lib.UDS_HAS_SEND_CREDENTIALS),
+        "Credentials that the sender names and the kernel checks (SCM_CREDENTIALS).",
+    ),
     "peer_credentials": (
         bool(lib.UDS_HAS_PEER_CREDENTIALS),
         "Process and user at the other end of a connection (SO_PEERCRED, LOCAL_PEERCRED, LOCAL_PEEREID).",

@@ -149,17 +149,16 @@ class UnknownControlMessage(Value):
 
 RIGHTS = (lib.SOL_SOCKET, lib.SCM_RIGHTS)
 PIDFD = (lib.SOL_SOCKET, lib.SCM_PIDFD)
-_CREDENTIALS = (lib.SOL_SOCKET, lib.SCM_CREDENTIALS)
+_CREDENTIALS = (lib.SOL_SOCKET, lib.UDS_SCM_CREDENTIALS)
 _INT = ffi.sizeof("int")
-_UCREDS = ffi.typeof("struct ucred[]")
-_UCRED_SIZE = ffi.sizeof("struct ucred")
+_UCRED = ffi.typeof("struct ucred *")
 
 
 def _decode_credentials(data: bytes) -> ScmCredentials | None:
-    if len(data) != _UCRED_SIZE:
+    ucred = ffi.new(_UCRED)
+    if not lib.uds_credentials_read(data, len(data), ucred):
         # The kernel cuts the struct when the control buffer ends in it.
         return None
-    ucred = ffi.from_buffer(_UCREDS, data)[0]
     return credentials_of(ucred.pid, ucred.uid, ucred.gid)
 
 

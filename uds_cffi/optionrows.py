@@ -29,21 +29,24 @@ _CONNECTIONS = (STREAM, DATAGRAM, SEQPACKET)
 _PACKETS = (DATAGRAM, SEQPACKET)
 
 
-def _read_number(handle: CData, constant: int, size: int = calls.INT_SIZE) -> tuple[int, Any]:
+def _read_number(
+    handle: CData, constant: int, size: int = calls.INT_SIZE, level: int = calls.SOL_SOCKET
+) -> tuple[int, Any]:
     """Read an option that is a number: 0 and the number, or -errno and None."""
-    value = calls.getsockopt_or_code(handle, calls.SOL_SOCKET, constant, size)
+    value = calls.getsockopt_or_code(handle, level, constant, size)
     if isinstance(value, int):
         return value, None
     return 0, int.from_bytes(value, sys.byteorder, signed=size == calls.INT_SIZE)
 
 
 class Option:
-    """A row: an option of level SOL_SOCKET that is a C int.
+    """A row: an option that is a C int.
 
     Attributes:
         name: how users call it (str).
         label: how the manual pages and the kernel's headers call it (str).
         constant: its number (int).
+        level: where it has that number (int).
         since: the first Linux that has it (str).
         feature: its row of the capability table, or None for what every system has.
         sockets: what it is for (tuple of str).
@@ -68,6 +71,7 @@ class Option:
         "default",
         "access",
         "least",
+        "level",
     )
 
     def __init__(
@@ -83,6 +87,7 @@ class Option:
         default: object = None,
         access: str = "read and write",
         least: int = 1,
+        level: int = calls.SOL_SOCKET,
     ) -> None:
         self.name = name
         self.label = label
@@ -95,6 +100,7 @@ class Option:
         self.default = default
         self.access = access
         self.least = least
+        self.level = level
 
     def check_socket(self, role: str) -> None:
         """Raise ValueError unless the option means something on such a socket."""
@@ -118,11 +124,11 @@ class Option:
 
     def get(self, handle: CData) -> tuple[int, Any]:
         """Read the option: 0 and its value, or -errno and None."""
-        return _read_number(handle, self.constant)
+        return _read_number(handle, self.constant, level=self.level)
 
     def set(self, handle: CData, value: Any) -> int:
         """Set the option to a checked value: 0, or -errno."""
-        return calls.setsockopt_int_or_code(handle, calls.SOL_SOCKET, self.constant, value)
+        return calls.setsockopt_int_or_code(handle, self.level, self.constant, value)
 
 
 class BoolOption(Option):
@@ -229,12 +235,13 @@ ROWS_BY_NAME: dict[str, Option] = {
         BoolOption(
             "pass_credentials",
             "SO_PASSCRED",
-            calls.SO_PASSCRED,
+            calls.PASSCRED,
             "Receive credentials with each message.  An unbound socket is given an abstract name when it connects or "
             "sends.",
             "2.2",
             "credentials",
             default=False,
+            level=calls.PASSCRED_LEVEL,
         ),
         BoolOption(
             "pass_pidfd",

@@ -88,14 +88,36 @@ def packet_end(pair: Pair) -> object:
     return waiting == 1 and calls.packet_waiting(pair.two) == -errno.EAGAIN
 
 
+def _own_credentials_came(pair: Pair) -> bool:
+    """Whether a message brings the credentials of this process."""
+    sender = ffi.new("struct ucred *")
+    for level, kind, data in pair.receive():
+        if (level, kind) == (lib.SOL_SOCKET, lib.UDS_SCM_CREDENTIALS):
+            known = lib.uds_credentials_read(data, len(data), sender)
+            return bool(known) and (sender.pid, sender.uid, sender.gid) == (os.getpid(), os.getuid(), os.getgid())
+    return False
+
+
 @probe(lib.SOCK_DGRAM)
 def credentials(pair: Pair) -> object:
     """A message carries this process's pid."""
-    if not pair.set(lib.SO_PASSCRED, 1):
+    if not pair.set(lib.UDS_PASSCRED, 1, lib.UDS_PASSCRED_LEVEL):
         return False
     pair.send(b"x")
-    wanted = ffi.new("struct ucred *", [os.getpid(), os.getuid(), os.getgid()])
-    return (lib.SOL_SOCKET, lib.SCM_CREDENTIALS, bytes(ffi.buffer(wanted))) in pair.receive()
+    return _own_credentials_came(pair)
+
+
+@probe(lib.SOCK_DGRAM)
+def send_credentials(pair: Pair) -> object:
+    """A message may name this process's pid, and carries it."""
+    if not pair.set(lib.UDS_PASSCRED, 1, lib.UDS_PASSCRED_LEVEL):
+        return False
+    size = ffi.sizeof("struct ucred")
+    own = ffi.new("struct ucred *", [os.getpid(), os.getuid(), os.getgid()])
+    control = ffi.new("char[]", lib.CMSG_SPACE(size))
+    length = lib.uds_control_add(control, len(control), 0, lib.SOL_SOCKET, lib.SCM_CREDENTIALS, own, size)
+    message = ffi.new("struct msghdr *", {"msg_control": control, "msg_controllen": length})
+    return lib.uds_handle_sendmsg(pair.one, message, calls.MSG_DONTWAIT) == 0 and _own_credentials_came(pair)
 
 
 @probe(lib.SOCK_STREAM)

@@ -78,10 +78,9 @@ class Pair:
         )
         return int(result)
 
-    def set(self, name: int, value: int) -> bool:
+    def set(self, name: int, value: int, level: int = lib.SOL_SOCKET) -> bool:
         """Set an option of the second socket, and return whether the kernel took it."""
-        number = ffi.new("int *", value)
-        return bool(lib.uds_handle_setsockopt(self.two, lib.SOL_SOCKET, name, number, ffi.sizeof("int")) == 0)
+        return calls.setsockopt_int_or_code(self.two, level, name, value) == 0
 
 
 def made(result: int) -> bool:
