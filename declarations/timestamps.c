@@ -39,4 +39,70 @@
 #  define SO_TIMESTAMPNS_NEW (-1)
 #endif
 
+/* FreeBSD's AF_UNIX has no such option; there a sender adds an item of one of three types, and the kernel fills the time
+   in (unix(4), unp_internalize() in sys/kern/uipc_usrreq.c).  Its SCM_MONOTONIC is no time of day. */
+#if defined(__FreeBSD__) && defined(SCM_TIMESTAMP) && !defined(UDS_MINIMAL)
+#  define UDS_SCM_TIMEVAL SCM_TIMESTAMP
+#else
+#  define UDS_SCM_TIMEVAL (-1)
+#endif
+#if defined(__FreeBSD__) && defined(SCM_REALTIME) && !defined(UDS_MINIMAL)
+#  define UDS_SCM_TIMESPEC SCM_REALTIME
+#else
+#  define UDS_SCM_TIMESPEC (-1)
+#endif
+#if defined(__FreeBSD__) && defined(SCM_BINTIME) && !defined(UDS_MINIMAL)
+#  define UDS_SCM_BINTIME SCM_BINTIME
+#else
+#  define UDS_SCM_BINTIME (-1)
+#endif
+
+#define UDS_TIMEVAL 1
+#define UDS_TIMESPEC 2
+#define UDS_BINTIME 3
+
+/* FreeBSD's struct bintime: seconds, and 1/2^64 of one. */
+struct uds_bintime {
+    time_t sec;
+    uint64_t frac;
+};
+
+/* Reads a struct timeval, timespec or bintime of this system, as nanoseconds since the epoch: 0, or -EINVAL for what no
+   kernel sends. */
+UDS_FUNCTION int uds_timestamp_read(int form, const void *data, size_t size, int64_t *nanoseconds)
+{
+    int64_t seconds, fraction;
+
+    if (form == UDS_TIMEVAL) {
+        struct timeval value;
+        if (size != sizeof value)
+            return -EINVAL;
+        memcpy(&value, data, sizeof value);
+        if (value.tv_usec < 0 || value.tv_usec >= 1000000)
+            return -EINVAL;
+        seconds = value.tv_sec;
+        fraction = (int64_t)value.tv_usec * 1000;
+    } else if (form == UDS_TIMESPEC) {
+        struct timespec value;
+        if (size != sizeof value)
+            return -EINVAL;
+        memcpy(&value, data, sizeof value);
+        seconds = value.tv_sec;
+        fraction = value.tv_nsec;
+    } else if (form == UDS_BINTIME) {
+        struct uds_bintime value;
+        if (size != sizeof value)
+            return -EINVAL;
+        memcpy(&value, data, sizeof value);
+        seconds = value.sec;
+        fraction = (int64_t)((value.frac >> 32) * 1000000000 >> 32);
+    } else {
+        return -EINVAL;
+    }
+    if (fraction < 0 || fraction >= 1000000000 || seconds < 0 || seconds >= INT64_MAX / 1000000000)
+        return -EINVAL;
+    *nanoseconds = seconds * 1000000000 + fraction;
+    return 0;
+}
+
 #endif

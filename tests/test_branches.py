@@ -7,7 +7,6 @@ pure function of `lib`, or as a C program in which a macro stands for the call o
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import socket
 import struct
@@ -17,10 +16,8 @@ import pytest
 import support
 
 import uds_cffi
-from uds_cffi import capabilities, ffi, lib
+from uds_cffi import capabilities, ffi, lib, metadata
 
-INT = ffi.sizeof("int")
-RIGHTS = (lib.SOL_SOCKET, lib.SCM_RIGHTS)
 STRICT = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE=1"]
 
 
@@ -202,105 +199,6 @@ def test_minimal_build_does_as_other_systems():
     assert lib.UDS_ENOBUFS_IS_FULL == lib.UDS_MINIMAL_BUILD
 
 
-# --- Control buffers ----------------------------------------------------------------------------
-
-
-def control_of(*items):
-    """Return a control buffer that holds these items, and its length."""
-    control = ffi.new("char[]", sum(lib.CMSG_SPACE(len(data)) for _, _, data in items) or 1)
-    length = 0
-    for level, kind, data in items:
-        length = lib.uds_control_add(control, len(control), length, level, kind, data, len(data))
-        assert length > 0
-    return control, length
-
-
-def items_of(control, length):
-    """Return level, type and data of each item."""
-    item, found = ffi.new("struct uds_control_item *"), []
-    while lib.uds_control_next(control, length, item):
-        found.append((item.level, item.type, bytes(ffi.buffer(control + item.offset, item.size))))
-    return found
-
-
-def numbers(*values):
-    return struct.pack(f"{len(values)}i", *values)
-
-
-def united(control, length, capacity=4096):
-    into = ffi.new("char[]", capacity)
-    used = lib.uds_control_unite(control, length, into, capacity)
-    return used if used <= 0 else items_of(into, used)
-
-
-def test_several_items_of_descriptors_become_one():
-    """All descriptors of a message go in one item, the first, in their order; other items follow."""
-    other, last = (lib.SOL_SOCKET, 77, b"abc"), (3, 4, b"")
-    given = control_of((*RIGHTS, numbers(1, 2)), other, (*RIGHTS, b""), (*RIGHTS, numbers(3)), last)
-    assert united(*given) == [(*RIGHTS, numbers(1, 2, 3)), other, last]
-
-
-@pytest.mark.parametrize("items", [[], [(*RIGHTS, numbers(1, 2))], [(3, 4, b"x"), (*RIGHTS, numbers(1))]])
-def test_one_item_of_descriptors_is_left_alone(items):
-    """Up to one item of descriptors is sent as it was built."""
-    assert united(*control_of(*items)) == 0
-
-
-def test_what_cannot_be_united_is_refused():
-    """Too many descriptors, half a number, a broken item, and too little room are errors."""
-    half = control_of((*RIGHTS, numbers(*range(lib.UDS_SCM_MAX_FD))), (*RIGHTS, numbers(1)))
-    assert united(*half) == -errno.EINVAL
-    assert united(*control_of((*RIGHTS, numbers(1)), (*RIGHTS, b"12345"))) == -errno.EINVAL
-    control, length = control_of((*RIGHTS, numbers(1)), (*RIGHTS, numbers(2)), (3, 4, b"x"))
-    last = ffi.cast("struct cmsghdr *", control + 2 * lib.CMSG_SPACE(INT))
-    last.cmsg_len = 1
-    assert united(control, length) == -errno.EINVAL
-    two = control_of((*RIGHTS, numbers(1)), (*RIGHTS, numbers(2)))
-    assert united(*two, capacity=lib.CMSG_SPACE(2 * INT) - 1) == -errno.ENOBUFS
-
-
-def fitted(given, capacity):
-    """Fit items into a buffer of that size: what is in it, and whether something was cut."""
-    into, cut = ffi.new("char[]", max(capacity, 1)), ffi.new("int *")
-    used = lib.uds_control_fit(*given, into, capacity, cut)
-    assert used <= capacity
-    return items_of(into, used), bool(cut[0])
-
-
-def test_items_that_fit_are_copied():
-    """With enough room the copy is the same and nothing is cut."""
-    items = [(*RIGHTS, numbers(-1, -1)), (3, 4, b"abcde"), (3, 5, b"")]
-    given = control_of(*items)
-    assert fitted(given, given[1]) == (items, False)
-    assert fitted(control_of(), 0) == ([], False)
-
-
-def test_descriptors_that_do_not_fit_are_closed():
-    """As many descriptors as fit are left open, the others are closed, and the cut is told."""
-    opened = [os.dup(0) for _ in range(3)]
-    found, cut = fitted(control_of((*RIGHTS, numbers(*opened))), lib.CMSG_LEN(2 * INT) + INT - 1)
-    assert (found, cut) == ([(*RIGHTS, numbers(*opened[:2]))], True)
-    assert [support.is_open(number) for number in opened] == [True, True, False]
-    for number in opened[:2]:
-        os.close(number)
-
-
-@pytest.mark.parametrize("kind", [lib.SCM_RIGHTS, lib.SCM_PIDFD])
-@pytest.mark.parametrize("room", [0, 1, lib.CMSG_LEN(0) - 1, lib.CMSG_LEN(0), lib.CMSG_LEN(0) + INT - 1])
-def test_no_room_for_a_descriptor(kind, room):
-    """Without room for one descriptor there is no item, and it is closed."""
-    number = os.dup(0)
-    assert fitted(control_of((lib.SOL_SOCKET, kind, numbers(number))), room) == ([], True)
-    assert not support.is_open(number)
-
-
-def test_other_items_are_cut():
-    """Of another item as many bytes are kept as fit, as the kernel does, and a header that does not fit is left out."""
-    given = control_of((3, 4, b"abcdefgh"), (3, 5, b"x"))
-    assert fitted(given, lib.CMSG_LEN(5)) == ([(3, 4, b"abcde")], True)
-    assert fitted(given, lib.CMSG_SPACE(8) + lib.CMSG_LEN(0) - 1) == ([(3, 4, b"abcdefgh")], True)
-
-
 # --- Credentials per message --------------------------------------------------------------------
 
 SOCKCRED = """
@@ -368,3 +266,86 @@ def test_credentials_that_only_the_receiver_asks_for(monkeypatch):
     with pytest.raises(uds_cffi.FeatureUnavailable) as caught:
         uds_cffi.SocketAncillary(64).add_creds(uds_cffi.Credentials())
     assert (caught.value.feature, caught.value.reason) == ("send_credentials", "not built")
+
+
+# --- Timestamps ---------------------------------------------------------------------------------
+
+SECOND = 10**9
+
+
+@pytest.mark.parametrize(
+    ("form", "data", "expected"),
+    [
+        (lib.UDS_TIMEVAL, struct.pack("ll", 5, 999_999), 5 * SECOND + 999_999_000),
+        (lib.UDS_TIMESPEC, struct.pack("ll", 5, 999_999_999), 5 * SECOND + 999_999_999),
+        (lib.UDS_BINTIME, struct.pack("lQ", 5, 2**63), 5 * SECOND + SECOND // 2),
+        (lib.UDS_BINTIME, struct.pack("lQ", 0, 2**64 - 1), SECOND - 1),
+        (lib.UDS_BINTIME, struct.pack("lQ", 7, 0), 7 * SECOND),
+        (lib.UDS_TIMEVAL, struct.pack("ll", 5, 1_000_000), None),
+        (lib.UDS_TIMEVAL, struct.pack("ll", 5, -1), None),
+        (lib.UDS_TIMESPEC, struct.pack("ll", 5, SECOND), None),
+        (lib.UDS_TIMESPEC, struct.pack("ll", -1, 0), None),
+        (lib.UDS_BINTIME, struct.pack("lQ", 2**62, 0), None),
+        (99, struct.pack("ll", 5, 6), None),
+    ],
+)
+@pytest.mark.skipif(ffi.sizeof("long") < 8, reason="these bytes are those of 64-bit systems")
+def test_forms_of_time(form, data, expected):
+    """A time is read in each form; a fraction of a second or more, and what does not fit 64 bits, is none."""
+    value = metadata.timestamp_decoder(form)(data)
+    assert (None if value is None else value.ns) == expected
+    for wrong in (b"", data[:-1], data + b"x"):
+        assert metadata.timestamp_decoder(form)(wrong) is None
+
+
+# --- Accept -------------------------------------------------------------------------------------
+
+ACCEPT = """
+#include <assert.h>
+#include "declarations/types.c"
+static int quicker;
+static int fake_accept(int fd, struct sockaddr *address, socklen_t *length)
+{
+    /* Another acceptor was quicker, so many times; without O_NONBLOCK this call would wait for ever. */
+    assert(fcntl(fd, F_GETFL) & O_NONBLOCK);
+    if (quicker-- > 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return accept(fd, address, length);
+}
+#define accept fake_accept
+#include "declarations/address.c"
+#undef accept
+int main(void)
+{
+    static const struct timeval limit = {0, 20000};
+    struct uds_handle listener = {0}, client = {0}, into = {0};
+    struct sockaddr_un address;
+    struct uds_name name;
+    int64_t before;
+
+    assert(uds_handle_socket(&listener, SOCK_STREAM, 0) == 0 && uds_handle_socket(&client, SOCK_STREAM, 0) == 0);
+    assert(uds_handle_bind(&listener, &address, uds_sockaddr_fill(&address, "", 0, 0)) == 0);
+    assert(uds_handle_listen(&listener, 1) == 0);
+    assert(uds_handle_setsockopt(&listener, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
+    before = uds_nanoseconds();
+    assert(uds_handle_accept(&listener, &into, &name, 0) == -EAGAIN);
+    assert(uds_nanoseconds() - before >= 20000000);
+    assert(uds_handle_getsockname(&listener, &name) == 0);
+    assert(uds_handle_connect(&client, &name.address, name.length) == 0);
+    quicker = INT_MAX;
+    assert(uds_handle_accept(&listener, &into, &name, 0) == -EAGAIN);
+    quicker = 1;
+    assert(uds_handle_accept(&listener, &into, &name, 0) >= 0);
+    assert(!(fcntl(uds_handle_fileno(&listener), F_GETFL) & O_NONBLOCK));
+    assert(!(fcntl(uds_handle_fileno(&into), F_GETFL) & O_NONBLOCK));
+    assert(fcntl(uds_handle_fileno(&into), F_GETFD) & FD_CLOEXEC);
+    return uds_handle_close(&listener) || uds_handle_close(&client) || uds_handle_close(&into);
+}
+"""
+
+
+def test_accept_keeps_its_time(tmp_path):
+    """Where accept(2) ignores SO_RCVTIMEO it ends in time all the same, also when another acceptor is quicker."""
+    run_c(tmp_path, ACCEPT, "-DUDS_MINIMAL=1")

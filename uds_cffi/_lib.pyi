@@ -297,6 +297,13 @@ class _Lib:
     SO_TIMESTAMPNS_OLD: int
     SO_TIMESTAMP_NEW: int
     SO_TIMESTAMPNS_NEW: int
+    UDS_SCM_TIMEVAL: int
+    UDS_SCM_TIMESPEC: int
+    UDS_SCM_BINTIME: int
+    UDS_TIMEVAL: int
+    UDS_TIMESPEC: int
+    UDS_BINTIME: int
+    def uds_timestamp_read(self, form: int, data: bytes, size: int, nanoseconds: CData, /) -> int: ...
     # metadata
     UDS_HAS_PASS_SECURITY: int
     SO_PASSSEC: int

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from ._lib import lib
+from ._lib import ffi, lib
 from .calls import MICROSECOND_STAMPS, NANOSECOND_STAMPS
 from .values import Value
 
@@ -93,6 +93,18 @@ def decode_nanoseconds(data: bytes) -> ScmTimestamp | None:
     return _decode_timestamp(data, 10**9)
 
 
+def timestamp_decoder(form: int) -> Callable[[bytes], ScmTimestamp | None]:
+    """Return a decoder of the times that C knows in this form; it returns None when they are malformed."""
+
+    def decode(data: bytes) -> ScmTimestamp | None:
+        nanoseconds = ffi.new("int64_t *")
+        if lib.uds_timestamp_read(form, data, len(data), nanoseconds) < 0:
+            return None
+        return ScmTimestamp(nanoseconds[0])
+
+    return decode
+
+
 def decode_inq(data: bytes) -> ScmInq | None:
     """Decode a C int that counts bytes; None when it is malformed."""
     if len(data) != INQ_SIZE:
@@ -111,6 +123,13 @@ DECODERS: dict[tuple[int, int], Callable[[bytes], Any]] = {
     **{(lib.SOL_SOCKET, kind): decode_microseconds for kind in MICROSECOND_STAMPS},
     **{(lib.SOL_SOCKET, kind): decode_nanoseconds for kind in NANOSECOND_STAMPS},
 }
+for _kind, _form in (
+    (lib.UDS_SCM_TIMEVAL, lib.UDS_TIMEVAL),
+    (lib.UDS_SCM_TIMESPEC, lib.UDS_TIMESPEC),
+    (lib.UDS_SCM_BINTIME, lib.UDS_BINTIME),
+):
+    if _kind > 0:
+        DECODERS[lib.SOL_SOCKET, _kind] = timestamp_decoder(_form)
 if lib.UDS_HAS_INQ:
     DECODERS[lib.SOL_SOCKET, lib.SCM_INQ] = decode_inq
 if lib.UDS_HAS_PASS_SECURITY:
