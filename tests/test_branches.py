@@ -1,22 +1,19 @@
 """The branches of other systems, run on this one.
 
-Rule: what another system's branch does is tried out here as far as it is made of calls that this system has too: as a
-pure function of `lib`, or as a C program in which a macro stands for the call or constant that is missing.
+Rule: what another system's branch does is tried out here as far as it is made of calls that this system has too, as a C
+program in which a macro stands for the call or the constant that is missing.
 """
 
 from __future__ import annotations
 
-import errno
 import shutil
-import socket
-import struct
 import subprocess
 
 import pytest
 import support
 
 import uds_cffi
-from uds_cffi import capabilities, ffi, lib, metadata
+from uds_cffi import capabilities
 
 STRICT = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE=1"]
 
@@ -180,25 +177,6 @@ def test_what_other_systems_say_of_a_peer(tmp_path):
     run_c(tmp_path, PEER)
 
 
-# --- Full peers ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
-def test_full_peer(kind):
-    """Where ENOBUFS means that a datagram's receiver is full it would block; all else stays what it is."""
-    with socket.socket(socket.AF_UNIX, kind) as sock:
-        is_full = lib.UDS_ENOBUFS_IS_FULL and kind == socket.SOCK_DGRAM
-        assert lib.uds_sent(sock.fileno(), -errno.ENOBUFS) == (-errno.EAGAIN if is_full else -errno.ENOBUFS)
-        assert lib.uds_sent(sock.fileno(), -errno.EPIPE) == -errno.EPIPE
-        assert lib.uds_sent(sock.fileno(), 7) == 7
-    assert lib.uds_sent(-1, -errno.ENOBUFS) == -errno.ENOBUFS
-
-
-def test_minimal_build_does_as_other_systems():
-    """The minimal build takes the branch of other systems, the normal one that of Linux."""
-    assert lib.UDS_ENOBUFS_IS_FULL == lib.UDS_MINIMAL_BUILD
-
-
 # --- Credentials per message --------------------------------------------------------------------
 
 SOCKCRED = """
@@ -249,16 +227,6 @@ def test_credentials_with_groups(tmp_path):
     run_c(tmp_path, SOCKCRED)
 
 
-@pytest.mark.parametrize("size", [0, 11, 12, 13])
-def test_credentials_of_this_system(size):
-    """A whole struct ucred is read where credentials come in it, and nothing else is."""
-    sender = ffi.new("struct ucred *")
-    whole = struct.pack("iII", 5, 6, 7) + b"x"
-    known = lib.UDS_HAS_CREDENTIALS and size == lib.UDS_CREDENTIALS_SIZE
-    assert lib.uds_credentials_read(whole[:size], size, sender) == known
-    assert (sender.pid, sender.uid, sender.gid) == ((5, 6, 7) if known else (0, 0, 0))
-
-
 def test_credentials_that_only_the_receiver_asks_for(monkeypatch):
     """Where a sender cannot name its credentials, adding them says so and receiving them stays."""
     present = dict.fromkeys(("credentials", "send_credentials"), (True, ""))
@@ -266,36 +234,6 @@ def test_credentials_that_only_the_receiver_asks_for(monkeypatch):
     with pytest.raises(uds_cffi.FeatureUnavailable) as caught:
         uds_cffi.SocketAncillary(64).add_creds(uds_cffi.Credentials())
     assert (caught.value.feature, caught.value.reason) == ("send_credentials", "not built")
-
-
-# --- Timestamps ---------------------------------------------------------------------------------
-
-SECOND = 10**9
-
-
-@pytest.mark.parametrize(
-    ("form", "data", "expected"),
-    [
-        (lib.UDS_TIMEVAL, struct.pack("ll", 5, 999_999), 5 * SECOND + 999_999_000),
-        (lib.UDS_TIMESPEC, struct.pack("ll", 5, 999_999_999), 5 * SECOND + 999_999_999),
-        (lib.UDS_BINTIME, struct.pack("lQ", 5, 2**63), 5 * SECOND + SECOND // 2),
-        (lib.UDS_BINTIME, struct.pack("lQ", 0, 2**64 - 1), SECOND - 1),
-        (lib.UDS_BINTIME, struct.pack("lQ", 7, 0), 7 * SECOND),
-        (lib.UDS_TIMEVAL, struct.pack("ll", 5, 1_000_000), None),
-        (lib.UDS_TIMEVAL, struct.pack("ll", 5, -1), None),
-        (lib.UDS_TIMESPEC, struct.pack("ll", 5, SECOND), None),
-        (lib.UDS_TIMESPEC, struct.pack("ll", -1, 0), None),
-        (lib.UDS_BINTIME, struct.pack("lQ", 2**62, 0), None),
-        (99, struct.pack("ll", 5, 6), None),
-    ],
-)
-@pytest.mark.skipif(ffi.sizeof("long") < 8, reason="these bytes are those of 64-bit systems")
-def test_forms_of_time(form, data, expected):
-    """A time is read in each form; a fraction of a second or more, and what does not fit 64 bits, is none."""
-    value = metadata.timestamp_decoder(form)(data)
-    assert (None if value is None else value.ns) == expected
-    for wrong in (b"", data[:-1], data + b"x"):
-        assert metadata.timestamp_decoder(form)(wrong) is None
 
 
 # --- Accept -------------------------------------------------------------------------------------
