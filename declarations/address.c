@@ -17,6 +17,13 @@
 #  define UDS_MAX_PATH_LEN (UDS_SUN_PATH_SIZE - 1)
 #endif
 
+/* Some systems take a path that is longer than sun_path, as long as sun_len, a byte, can count; 0 where none does. */
+#if (defined(__APPLE__) || defined(__NetBSD__) || defined(__DragonFly__)) && !defined(UDS_MINIMAL)
+#  define UDS_LONG_PATH_LEN (255 - UDS_SUN_PATH_OFFSET)
+#else
+#  define UDS_LONG_PATH_LEN 0
+#endif
+
 #if defined(__linux__) && !defined(UDS_MINIMAL)
 #  define UDS_HAS_ABSTRACT 1
 #else
@@ -45,6 +52,22 @@ UDS_FUNCTION socklen_t uds_sockaddr_fill(struct sockaddr_un *address, const char
     if (terminated && size < sizeof address->sun_path)
         length++;
     length += offsetof(struct sockaddr_un, sun_path);
+#if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || \
+    defined(__DragonFly__)
+    address->sun_len = (unsigned char)length;
+#endif
+    return (socklen_t)length;
+}
+
+/* The same for a path of up to 253 bytes, into memory that has room for it behind the struct: three of them. */
+UDS_FUNCTION socklen_t uds_sockaddr_fill_long(struct sockaddr_un *address, const char *path, size_t size)
+{
+    size_t length = offsetof(struct sockaddr_un, sun_path) + size;
+    if (length > 255)
+        return 0;
+    memset(address, 0, 3 * sizeof *address);
+    address->sun_family = AF_UNIX;
+    memcpy((char *)address + offsetof(struct sockaddr_un, sun_path), path, size);
 #if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || \
     defined(__DragonFly__)
     address->sun_len = (unsigned char)length;

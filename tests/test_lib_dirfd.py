@@ -288,3 +288,10 @@ def test_not_built(folder: int, sockets: list[Any]) -> None:
     assert lib.uds_handle_bindat(sockets[0], folder, *address) == -errno.ENOSYS
     assert lib.uds_handle_connectat(sockets[0], folder, *address) == -errno.ENOSYS
     assert lib.UDS_MAX_NAME_LEN == 0
+
+
+def test_fill_long() -> None:
+    """A path that not even the longest address has room for is refused by C."""
+    room = ffi.new("struct sockaddr_un[3]")
+    assert lib.uds_sockaddr_fill_long(room, b"x" * 253, 253) == lib.UDS_SUN_PATH_OFFSET + 253
+    assert lib.uds_sockaddr_fill_long(room, b"x" * 254, 254) == 0

@@ -23,6 +23,8 @@ from uds_cffi import (
     UnixListener,
     UnixSocketAddr,
     UnixStream,
+    address,
+    ffi,
     lib,
     places,
 )
@@ -260,3 +262,27 @@ def test_no_room_for_a_temporary_name(short_dir: str) -> None:
     with pytest.raises(AddressError, match="too long for an address, and needed until it gets its name"):
         UnixListener.bind(path, takeover=True)
     assert os.listdir(os.path.dirname(path)) == []
+
+
+def test_address_with_a_long_path(monkeypatch: pytest.MonkeyPatch, short_dir: str) -> None:
+    """Where the system takes a path that is longer than the struct, the address has all of it, and its length counts.
+
+    Linux takes none, and says so.
+    """
+    path = path_of(short_dir, 253, 100)
+    monkeypatch.setattr(address, "_LONG_PATH", 253)
+    monkeypatch.setattr(places, "_LONGEST", 253)
+    place = places.place_of(path, long_path=True)
+    assert place.address is not None
+    assert place.directory is None
+    sockaddr, length = place.address.as_raw()
+    assert length == lib.UDS_SUN_PATH_OFFSET + 253
+    raw = bytes(ffi.buffer(sockaddr, length))
+    assert raw[lib.UDS_SUN_PATH_OFFSET :] == os.fsencode(path)
+    assert sockaddr[0].sun_family == lib.AF_UNIX
+    if not lib.UDS_LONG_PATH_LEN:
+        with support.raises_errno(errno.EINVAL) as caught:
+            UnixListener.bind(path, long_path=True)
+        assert caught.value.filename == path
+    with pytest.raises(AddressError, match="is 253 bytes long"):
+        places.place_of(path)

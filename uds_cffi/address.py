@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     AddressLike = Union["UnixSocketAddr", str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 
 _MAX_PATH: int = lib.UDS_MAX_PATH_LEN
+# What some systems take beyond the struct, for who asks for long paths.
+_LONG_PATH: int = lib.UDS_LONG_PATH_LEN
 _MAX_ABSTRACT: int = lib.UDS_SUN_PATH_SIZE - 1
 _OFFSET: int = lib.UDS_SUN_PATH_OFFSET
 _SOCKADDR = ffi.typeof("struct sockaddr_un *")
-_WAY_OUT = "; bind() and connect() take longer ones with long_path=True" if lib.UDS_HAS_BINDAT else ""
+_WAY_OUT = "; bind() and connect() take longer ones with long_path=True" if lib.UDS_HAS_BINDAT or _LONG_PATH else ""
 _HAS_ABSTRACT = bool(lib.UDS_HAS_ABSTRACT)
 _HEXADECIMAL = frozenset("0123456789ABCDEFabcdef")
 # What a str or bytes begins with that is no path.
@@ -312,8 +314,11 @@ class UnixSocketAddr(Value):
 
     def as_raw(self) -> tuple[CData, int]:
         """Return a new ``struct sockaddr_un *`` (cdata, which owns its memory) and its length in bytes."""
-        sockaddr = ffi.new("struct sockaddr_un *")
         raw = self.raw_bytes
+        if _MAX_PATH < len(raw) <= _LONG_PATH:
+            room = ffi.new("struct sockaddr_un[3]")
+            return room, lib.uds_sockaddr_fill_long(room, raw, len(raw))
+        sockaddr = ffi.new("struct sockaddr_un *")
         length = lib.uds_sockaddr_fill(sockaddr, raw, len(raw), self.kind == "path")
         if not length:
             raise AddressError(f"the name {self.name!r} is {len(self.name)} bytes long; the limit is {_MAX_PATH}")

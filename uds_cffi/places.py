@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .address import AddressLike
 
 _MAX_PATH: int = lib.UDS_MAX_PATH_LEN
+# As an address for who asks for long paths, without a directory's descriptor.
+_LONGEST: int = max(_MAX_PATH, lib.UDS_LONG_PATH_LEN)
 # How long a name in a directory may be.
 _MAX_NAME: int = lib.UDS_MAX_NAME_LEN
 _FEATURE = "bindat"
@@ -208,7 +210,7 @@ def place_of(addr: AddressLike, dir_fd: Any = None, long_path: bool = False) -> 
     if size > _MAX_PATH and not long_path:
         # It says so itself.
         UnixSocketAddr._coerce(addr)
-    if not given and size <= _MAX_PATH:
+    if not given and size <= _LONGEST:
         return Place(path)
     require(_FEATURE)
     folder, name = os.path.split(path)
@@ -251,7 +253,7 @@ def read_beginning(path: str, size: int) -> bytes:
 
 def _limit(directory: int | None) -> int:
     """Return how many bytes the address of a file may have, from a directory."""
-    return _MAX_PATH if directory is None else _MAX_NAME
+    return _LONGEST if directory is None else _MAX_NAME
 
 
 def _directory_number(dir_fd: Any) -> int:
