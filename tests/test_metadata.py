@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uds_cffi import (
+    ScmCredentials,
     ScmInq,
     ScmSecurity,
     ScmTimestamp,
@@ -283,16 +284,30 @@ def test_inq_off():
 # --- Labels ------------------------------------------------------------------------------------
 
 
-def test_security_label_arrives_as_it_is():
+def test_security_label_arrives_as_it_is(packet_pair):
     """A label is the bytes that the module gives; without one the option is accepted and brings nothing."""
-    left, right = UnixStream.pair()
-    with left, right, SocketAncillary.with_room_for(security=True) as ancillary:
+    left, right = packet_pair
+    with SocketAncillary.with_room_for(security=True) as ancillary:
         if lib.UDS_HAS_PASS_SECURITY:
             assert decode_one(lib.SOL_SOCKET, lib.SCM_SECURITY, b"user_t:s0\0") == ScmSecurity(b"user_t:s0\0")
             right.options.pass_security = True
         left.send(b"x")
         found = right.recv_ancillary(10, ancillary).messages
         assert [type(message) for message in found] == [ScmSecurity] * support.supported("pass_security")
+
+
+@support.needs("pass_security")
+@support.needs("credentials")
+def test_security_label_on_a_stream():
+    """A stream brings labels only while it passes credentials too."""
+    left, right = UnixStream.pair(options={"pass_security": True})
+    with left, right, SocketAncillary.with_room_for(security=True, credentials=True) as ancillary:
+        left.send(b"x")
+        assert right.recv_ancillary(10, ancillary).messages == ()
+        right.options.pass_credentials = True
+        left.send(b"x")
+        kinds = {type(message) for message in right.recv_ancillary(10, ancillary).messages}
+        assert kinds == {ScmSecurity, ScmCredentials}
 
 
 @pytest.mark.skipif(not lib.UDS_HAS_PASS_SECURITY, reason=f"{support.FEATURE_SKIP}pass_security is absent")

@@ -257,8 +257,9 @@ ROWS_BY_NAME: dict[str, Option] = {
             "pass_security",
             "SO_PASSSEC",
             calls.SO_PASSSEC,
-            "Receive the sender's security label with each message, as ScmSecurity.  Without a security module that "
-            "labels sockets the kernel stores it and delivers nothing.",
+            "Receive the sender's security label with each message, as ScmSecurity, on a stream only while "
+            "pass_credentials or pass_pidfd is on too.  Without a security module that labels sockets the kernel "
+            "delivers nothing.",
             "2.6.18, for streams 4.2",
             "pass_security",
             default=False,

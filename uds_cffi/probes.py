@@ -174,7 +174,8 @@ def inq(pair: Pair) -> object:
     return ScmInq(4) in pair.receive_values()
 
 
-@probe(lib.SOCK_STREAM)
+# A stream brings labels only beside credentials, and a datagram's peer has none.
+@probe(lib.SOCK_SEQPACKET if lib.UDS_HAS_SEQPACKET else lib.SOCK_DGRAM)
 def pass_security(pair: Pair) -> object:
     """A message carries a label; where the peer has none either, no security module gives one."""
     if not pair.set(lib.SO_PASSSEC, 1):
