@@ -312,9 +312,13 @@ def test_security_label_on_a_stream():
 
 @pytest.mark.skipif(not lib.UDS_HAS_PASS_SECURITY, reason=f"{support.FEATURE_SKIP}pass_security is absent")
 def test_security_label_without_any_room():
-    """Without any room the kernel says that something was cut, even where there is no label."""
+    """Without any room the kernel says that something was cut, even where there is no label.
+
+    Linux does so since 6.4, which what came with 6.5 tells here, and in its later versions of older lines.
+    """
     left, right = UnixStream.pair(options={"pass_security": True})
     with left, right:
         left.send(b"x")
         received = right.recv_ancillary(10, SocketAncillary(0))
-        assert (received.data, received.messages, received.ancillary_truncated) == (b"x", (), True)
+        assert (received.data, received.messages) == (b"x", ())
+        assert received.ancillary_truncated or not support.supported("pass_pidfd")
