@@ -116,8 +116,12 @@ def send_credentials(pair: Pair) -> object:
     own = ffi.new("struct ucred *", [os.getpid(), os.getuid(), os.getgid()])
     control = ffi.new("char[]", lib.CMSG_SPACE(size))
     length = lib.uds_control_add(control, len(control), 0, lib.SOL_SOCKET, lib.SCM_CREDENTIALS, own, size)
-    message = ffi.new("struct msghdr *", {"msg_control": control, "msg_controllen": length})
-    return lib.uds_handle_sendmsg(pair.one, message, calls.MSG_DONTWAIT) == 0 and _own_credentials_came(pair)
+    # With a byte, because gVisor delivers no empty datagrams.
+    data = ffi.new("char[]", 1)
+    vector = ffi.new("struct iovec *", {"iov_base": data, "iov_len": 1})
+    content = {"msg_iov": vector, "msg_iovlen": 1, "msg_control": control, "msg_controllen": length}
+    message = ffi.new("struct msghdr *", content)
+    return lib.uds_handle_sendmsg(pair.one, message, calls.MSG_DONTWAIT) == 1 and _own_credentials_came(pair)
 
 
 @probe(lib.SOCK_STREAM)
