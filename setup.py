@@ -7,11 +7,25 @@ import sys
 import sysconfig
 
 from setuptools import setup
+from setuptools.command.build_ext import get_abi3_suffix
 
-options = {}
-if sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED"):
-    # cffi compiles against the stable ABI here, so the wheel says so: one for 3.9 and later.
-    # PyPy and free-threaded builds have no such ABI, and their wheels are for one version.
-    options["bdist_wheel"] = {"py_limited_api": "cp39"}
 
-setup(cffi_modules=["build_ffi.py:ffibuilder"], options=options)
+def oldest():
+    """Return the oldest CPython that the wheel serves, with all later ones; None if it is for this version alone.
+
+    It is for all of them where cffi compiles against the stable ABI: not on PyPy, not for a debug build, and not for a
+    free-threaded one before 3.15, which is the first to have such an ABI (PEP 803). 3.15 is also the first to find a
+    module whose name has the system in it, as setuptools may name one there.
+    """
+    free_threaded = sysconfig.get_config_var("Py_GIL_DISABLED")
+    debug = hasattr(sys, "gettotalrefcount")
+    if sys.implementation.name != "cpython" or debug or (free_threaded and sys.version_info < (3, 15)):
+        return None
+    return "cp39" if get_abi3_suffix().startswith(".abi3.") else "cp315"
+
+
+tag = oldest()
+setup(
+    cffi_modules=["build_ffi.py:ffibuilder"],
+    options={"bdist_wheel": {"py_limited_api": tag}} if tag else {},
+)

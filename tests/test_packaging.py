@@ -21,6 +21,10 @@ PACKAGE = Path(uds_cffi.__file__).parent
 # A test of a fact about this interpreter's kind, not about a feature.
 IS_CPYTHON = sys.implementation.name == "cpython"
 IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+# PEP 803 gives one to free-threaded builds; cffi uses none in a debug build.
+HAS_STABLE_ABI = (
+    IS_CPYTHON and not hasattr(sys, "gettotalrefcount") and (not IS_FREE_THREADED or sys.version_info >= (3, 15))
+)
 
 # What belongs to the project; a working tree may hold environments and builds beside it.
 PROJECT = (
@@ -94,36 +98,68 @@ def test_minimal_build_is_the_one_asked_for():
 
 
 def test_compiled_module_is_named_for_its_interpreters():
-    """CPython's module is for every version; that of PyPy or a free-threaded build for its own."""
-    serves_all = uds_cffi._lib.__file__.endswith(".abi3.so")
+    """The module is for every later version where there is a stable ABI, and otherwise for its own alone."""
+    name = Path(uds_cffi._lib.__file__).name
 
-    assert serves_all == (IS_CPYTHON and not IS_FREE_THREADED)
+    assert (".abi3" in name) == HAS_STABLE_ABI
+
+
+def test_wheel_is_tagged_as_its_module_is_named():
+    """What pip goes by when it takes a wheel is what the interpreter goes by when it looks for the module."""
+    text = importlib.metadata.distribution("uds-cffi").read_text("WHEEL") or ""
+    tags = {tuple(line.partition(": ")[2].split("-")[:2]) for line in text.splitlines() if line.startswith("Tag: ")}
+    kind, version, *_ = [*Path(uds_cffi._lib.__file__).name.split(".")[1].split("-"), ""]
+    named = {
+        # With the name of the system in it, no version before 3.15 finds it.
+        "abi3": {("cp315" if version else "cp39", "abi3")},
+        "abi3t": {("cp315", "abi3"), ("cp315", "abi3t")},
+        "cpython": {(f"cp{version.rstrip('dt')}", f"cp{version}")},
+    }
+
+    assert tags == named.get(kind, {(kind.replace("pypy", "pp"), f"{kind}_{version}")})
+
+
+FOR_ALL = {"bdist_wheel": {"py_limited_api": "cp39"}}
+SINCE_315 = {"bdist_wheel": {"py_limited_api": "cp315"}}
 
 
 @pytest.mark.parametrize(
-    ("implementation", "gil_disabled", "wheel_options"),
+    ("implementation", "version", "gil_disabled", "suffix", "wheel_options"),
     [
-        ("cpython", 0, {"bdist_wheel": {"py_limited_api": "cp39"}}),
-        ("cpython", None, {"bdist_wheel": {"py_limited_api": "cp39"}}),
-        ("cpython", 1, {}),
-        ("pypy", None, {}),
+        ("cpython", (3, 9), None, ".abi3.so", FOR_ALL),
+        ("cpython", (3, 14), 0, ".abi3.so", FOR_ALL),
+        ("cpython", (3, 15), 0, ".abi3.so", FOR_ALL),
+        ("cpython", (3, 15), 0, ".abi3-x86_64-linux-gnu.so", SINCE_315),
+        # It finds such modules by their name, but they would break it.
+        ("cpython", (3, 14), 1, ".abi3.so", {}),
+        ("cpython", (3, 15), 1, ".abi3t.so", SINCE_315),
+        ("cpython", (3, 15), 1, ".abi3t-x86_64-linux-gnu.so", SINCE_315),
+        ("pypy", (3, 11), None, None, {}),
     ],
 )
-def test_wheel_is_tagged_for_its_interpreters(implementation, gil_disabled, wheel_options):
-    """Only a CPython with the stable ABI makes a wheel for all later versions."""
+@pytest.mark.parametrize("debug", [False, True])
+def test_wheel_is_tagged_for_its_interpreters(implementation, version, gil_disabled, suffix, wheel_options, debug):
+    """A CPython with a stable ABI makes a wheel for all versions that have the same, and find its module."""
     script = f"""
 import json, runpy, sys, sysconfig
 import setuptools
+from setuptools.command import build_ext
 seen = {{}}
 setuptools.setup = lambda **keywords: seen.update(keywords)
 sys.implementation.name = {implementation!r}
+sys.version_info = {version!r}
+if {debug!r}:
+    sys.gettotalrefcount = lambda: 0
+elif hasattr(sys, "gettotalrefcount"):
+    del sys.gettotalrefcount
 sysconfig.get_config_var = {{"Py_GIL_DISABLED": {gil_disabled!r}}}.get
+build_ext.get_abi3_suffix = lambda: {suffix!r}
 runpy.run_path("setup.py")
 print(json.dumps(seen))
 """
     seen = json.loads(support.python("-c", script, cwd=support.ROOT))
 
-    assert seen == {"cffi_modules": ["build_ffi.py:ffibuilder"], "options": wheel_options}
+    assert seen == {"cffi_modules": ["build_ffi.py:ffibuilder"], "options": {} if debug else wheel_options}
 
 
 def test_running_needs_no_cffi_and_no_parser():
