@@ -87,6 +87,24 @@ def is_interrupted(call: Callable[[], object], step: int | Step, kind: type[Inte
     return False
 
 
+def is_overtaken(call: Callable[[], object], step: int, other: Callable[[], object]) -> bool:
+    """Make a call in the midst of which, at the given step, all of another one happens, as in another thread.
+
+    Returns False when it has fewer steps.
+    """
+    left = step
+
+    def strike(_frame: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            other()
+
+    with _watching(strike):
+        call()
+    return left <= 0
+
+
 def _finalizes(frame: Any) -> bool:
     """Tell whether a finalizer runs; what is raised in one does not come out, and there is another test for that."""
     while frame is not None:

@@ -18,7 +18,7 @@ from .identity import HasPeer
 from .options import apply_options, check_options
 from .places import place_of
 from .receiver import Receiver, adapt, give_small, preset, return_receiver, take_small
-from .waiting import check_timeout, deadline_of, finish, limit_in_kernel, now
+from .waiting import check_timeout, deadline_of, finish, flags_for, limit_in_kernel, now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -259,11 +259,15 @@ class Connected(Socket, HasPeer):
         timeout = check_timeout(timeout)
         if timeout is None:
             self._read_timeout = None
-        self._recv_flags = self._always_asks | (0 if timeout is None else MSG_DONTWAIT)
+        self._recv_flags = self._always_asks | flags_for(timeout)
         # After the flags, and whoever sets a receiver reads it before them: nobody pairs the new token with old flags.
         self._token = object()
         # A timeout holds only for attempts that do not block, also when a signal handler raises in between.
         self._read_timeout = timeout
+        # Of several that set one at once, the last to come here may find the timeout of one and the flags of another.
+        while (flags := self._always_asks | flags_for(self._read_timeout)) != self._recv_flags:
+            self._recv_flags = flags
+            self._token = object()
 
     def read_timeout(self) -> float | None:
         """Return the timeout of receives in seconds, exactly as it was set, or None."""
@@ -274,8 +278,11 @@ class Connected(Socket, HasPeer):
         timeout = check_timeout(timeout)
         if timeout is None:
             self._write_timeout = None
-        self._send_flags = self._always_sends | (0 if timeout is None else MSG_DONTWAIT)
+        self._send_flags = self._always_sends | flags_for(timeout)
         self._write_timeout = timeout
+        # As for reading.
+        while (flags := self._always_sends | flags_for(self._write_timeout)) != self._send_flags:
+            self._send_flags = flags
 
     def write_timeout(self) -> float | None:
         """Return the timeout of sends in seconds, exactly as it was set, or None."""

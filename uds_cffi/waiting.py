@@ -49,6 +49,11 @@ def check_timeout(timeout: Any, name: str = "a timeout") -> float | None:
     return timeout
 
 
+def flags_for(timeout: float | None) -> int:
+    """Return what every attempt of a call with this timeout carries, so that the library waits and not the kernel."""
+    return 0 if timeout is None else calls.MSG_DONTWAIT
+
+
 def deadline_of(timeout: float | None) -> float | None:
     """Return the time at which a timeout that begins now ends."""
     return None if timeout is None else now() + timeout
