@@ -12,7 +12,7 @@ import pytest
 from blocked import KINDS, MARKS
 from interrupting import is_overtaken
 
-from uds_cffi import MSG_DONTWAIT
+from uds_cffi import MSG_DONTWAIT, batchmemory, receiver
 
 EACH_KIND = pytest.mark.parametrize("kind", [pytest.param(kind, marks=MARKS[kind]) for kind in KINDS])
 
@@ -35,3 +35,50 @@ def test_timeouts_that_two_threads_set(kind, direction, first, second):
         if not overtaken:
             break
     assert step > 10
+
+
+def put_back(make, give, pool, most, size_of, monkeypatch):
+    """Let two things that do not fit together come back to a pool, the one at each step of the other."""
+    monkeypatch.setattr(*pool, [])
+    kept = getattr(*pool)
+    for step in itertools.count(1):
+        kept.clear()
+        one, two = make(), make()
+        assert most // 2 < size_of(one) <= most
+        overtaken = is_overtaken(lambda: give(one), step, lambda: give(two))  # noqa: B023
+
+        assert sum(map(size_of, kept)) <= most
+        if not overtaken:
+            break
+    assert step > 10
+    assert len(kept) == 1
+
+
+def test_receivers_that_two_threads_put_back(monkeypatch):
+    """The pool of receivers keeps no more than its limit, also when two threads put large ones back at once."""
+    put_back(
+        lambda: receiver.Receiver(receiver._LARGE_SIZE * 2 // 3),
+        receiver.return_receiver,
+        (receiver, "_large"),
+        receiver._LARGE_SIZE,
+        lambda one: one.capacity + receiver._CONTROL_SIZE,
+        monkeypatch,
+    )
+
+
+def test_batches_that_two_threads_put_back(monkeypatch):
+    """The same holds for the memory of batches."""
+
+    def make():
+        batch = batchmemory.IncomingBatch()
+        batch._reserve(batchmemory.POOL_SIZE * 2 // 3, 1, False, 0)
+        return batch
+
+    put_back(
+        make,
+        batchmemory.return_batch,
+        (batchmemory, "_pool"),
+        batchmemory.POOL_SIZE,
+        lambda one: one.kept,
+        monkeypatch,
+    )

@@ -21,6 +21,7 @@ from .cut import KEPT, Places, cut, keep, lengths_of, splitter
 from .fds import Borrowed, OwnedFds
 from .message import check_list
 from .naming import new_name
+from .pools import trim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -253,8 +254,13 @@ def borrow_batch() -> IncomingBatch:
 def return_batch(batch: IncomingBatch) -> None:
     """Put memory back after a receive that has ended in order, or drop it when the pool has enough."""
     batch.release()
-    if (sum([one.kept for one in _pool]) if _pool else 0) + batch.kept <= POOL_SIZE:
-        _pool.append(batch)
+    _pool.append(batch)
+    if len(_pool) > 1 or batch.kept > POOL_SIZE:
+        trim(_pool, _kept_by, POOL_SIZE)
+
+
+def _kept_by(batch: IncomingBatch) -> int:
+    return batch.kept
 
 
 def address_of(name: bytes) -> UnixSocketAddr:

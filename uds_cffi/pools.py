@@ -10,6 +10,7 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import deque
+    from collections.abc import Callable
     from typing import TypeVar
 
     Kept = TypeVar("Kept")
@@ -27,3 +28,16 @@ def pool(most: int) -> deque[Kept]:
     made: deque[Kept] = deque(maxlen=most)
     os.register_at_fork(after_in_child=made.clear)
     return made
+
+
+def trim(kept: list[Kept], size: Callable[[Kept], int], most: int) -> None:
+    """Take out of a pool what came last, until all that is in it has no more than so many bytes.
+
+    It is for after putting something in: when threads count first and put in then, each counts without the others.
+    """
+    while sum(map(size, kept)) > most:
+        try:
+            kept.pop()
+        except IndexError:
+            # Another thread was quicker.
+            pass

@@ -21,7 +21,7 @@ from .calls import new_handle, receive_fds, receive_packed
 from .fds import OwnedFds
 from .naming import new_name
 from .once import once
-from .pools import pool
+from .pools import pool, trim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -338,5 +338,10 @@ def return_receiver(receiver: Receiver) -> None:
         receiver._restore()
     if receiver.capacity <= SMALL_SIZE:
         give_small(receiver)
-    elif sum([kept.capacity + _CONTROL_SIZE for kept in (*_large, receiver)]) <= _LARGE_SIZE:
+    else:
         _large.append(receiver)
+        trim(_large, _kept_by, _LARGE_SIZE)
+
+
+def _kept_by(receiver: Receiver) -> int:
+    return receiver.capacity + _CONTROL_SIZE
