@@ -94,13 +94,13 @@ def is_overtaken(call: Callable[[], object], step: int, other: Callable[[], obje
     """
     left = step
 
-    def strike(_frame: Any) -> None:
+    def strike(_frame: Any, _entry: int) -> None:
         nonlocal left
         left -= 1
         if left == 0:
             other()
 
-    with _watching(strike):
+    with watching(strike):
         call()
     return left <= 0
 
