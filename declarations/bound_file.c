@@ -61,6 +61,27 @@ UDS_FUNCTION int uds_handle_bind_briefly(struct uds_handle *handle, const char *
     UDS_HELD(handle, int, uds_bind_briefly(fd, path, found));
 }
 
+/* Makes a listener of a socket at a path, connects another to it, and removes the file, in the same way.  0 or -errno. */
+UDS_FUNCTION int uds_connect_briefly(int fd, struct uds_handle *other, const char *path)
+{
+    struct sockaddr_un name;
+    socklen_t length = uds_sockaddr_fill(&name, path, strlen(path), 1);
+    int result = length ? UDS_RESULT(bind(fd, (struct sockaddr *)&name, length)) : -ENAMETOOLONG;
+
+    if (result < 0)
+        return result;
+    result = uds_listen(fd, 1);
+    if (result == 0)
+        result = uds_handle_connect(other, &name, length);
+    unlink(path);
+    return result;
+}
+
+UDS_FUNCTION int uds_handle_connect_briefly(struct uds_handle *handle, struct uds_handle *other, const char *path)
+{
+    UDS_HELD(handle, int, uds_connect_briefly(fd, other, path));
+}
+
 /* Whether a path leads to a socket file: 1 and its status, 0 when it leads to none, or -errno when that cannot be
    seen. */
 UDS_FUNCTION int uds_look_up_socket(const char *path, struct stat *status)

@@ -72,6 +72,7 @@ CALLS = {
     "uds_handle_funlock": (),
     "uds_handle_fstat": (ffi.new("struct uds_status *"),),
     "uds_handle_bind_briefly": (b"x", ffi.new("uint64_t[2]")),
+    "uds_handle_connect_briefly": (new_handle(), b"x"),
     "uds_handle_bindat_briefly": (new_handle(), b".", b"x"),
     "uds_handle_recv": (ffi.new("char[]", 4), 4, lib.MSG_DONTWAIT),
     "uds_handle_recv_packet": (ffi.new("char[]", 4), 4, lib.MSG_DONTWAIT),

@@ -365,3 +365,22 @@ def test_bind_briefly(short_dir: str) -> None:
         assert os.fstat(lib.uds_handle_fileno(file)).st_ino == found[0]
         assert lib.uds_handle_close(file) == 0
     assert lib.uds_handle_close(handle) == 0
+
+
+def test_connect_briefly(short_dir: str) -> None:
+    """A socket is connected to a listener whose file is gone at once; what is refused leaves nothing behind either."""
+    listener, client = new_handle(), new_handle()
+    path = os.path.join(short_dir, "s").encode()
+    for handle in (listener, client):
+        assert lib.uds_handle_socket(handle, lib.SOCK_STREAM, 0) == 0
+    assert lib.uds_handle_connect_briefly(listener, client, path + b"x" * 108) == -errno.ENAMETOOLONG
+    assert lib.uds_handle_connect_briefly(listener, client, path + b"/s") == -errno.ENOENT
+    assert lib.uds_handle_connect_briefly(listener, client, path) == 0
+    assert os.listdir(short_dir) == []
+    assert lib.uds_handle_getpeername(client, ffi.new("struct uds_name *")) == 0
+    assert lib.uds_handle_close(listener) == 0
+    assert lib.uds_handle_socket(listener, lib.SOCK_STREAM, 0) == 0
+    assert lib.uds_handle_connect_briefly(listener, client, path) == -errno.EISCONN
+    assert os.listdir(short_dir) == []
+    for handle in (listener, client):
+        assert lib.uds_handle_close(handle) == 0

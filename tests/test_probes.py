@@ -14,7 +14,7 @@ import pytest
 import support
 from answers import Lib
 
-from uds_cffi import calls, features, lib, probes, probing
+from uds_cffi import calls, features, fileprobes, lib, naming, probes, probing
 
 NAMES = tuple(features())
 
@@ -116,6 +116,25 @@ def test_peer_groups_are_compared(answer, monkeypatch):
     """Groups that are not this process's are not the peer's."""
     monkeypatch.setattr(calls, "peer_groups", lambda handle: answer)
     assert probe("peer_groups") == "kernel"
+
+
+@support.needs("peer_credentials")
+@pytest.mark.parametrize("connects", [True, False])
+def test_peer_of_a_connection_where_a_pair_has_none(connects, monkeypatch):
+    """A kernel that records nothing of a pair is asked of a connection; where none can be made, nobody knows."""
+    ask, asked = lib.uds_handle_peer_credentials, []
+
+    def of_connections(handle, peer):
+        asked.append(naming.peer_name(handle).kind)
+        return ask(handle, peer) if asked[-1] == "path" else -errno.ENOTCONN
+
+    playing = Lib()
+    playing.uds_handle_peer_credentials = of_connections
+    monkeypatch.setattr(probes, "lib", playing)
+    if not connects:
+        monkeypatch.setattr(fileprobes, "lib", Lib(uds_handle_connect_briefly=-errno.EACCES))
+    assert probe("peer_credentials") == ("" if connects else "not permitted")
+    assert asked == ["unnamed", "path"][: 1 + connects]
 
 
 @pytest.mark.parametrize(

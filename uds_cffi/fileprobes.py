@@ -36,6 +36,18 @@ def _bind_somewhere(handle: CData) -> tuple[int, int] | None:
     return None
 
 
+def connect_somewhere(pair: Pair) -> bool:
+    """Connect the first socket to the second, now a listener, by a file that is removed at once; False without one."""
+    for folder, name in _places():
+        pair.close()
+        for handle in (pair.one, pair.two):
+            if not made(calls.open_socket(handle, calls.SOCK_STREAM, 1)):
+                return False
+        if lib.uds_handle_connect_briefly(pair.two, pair.one, os.path.join(folder, name)) == 0:
+            return True
+    return False
+
+
 @probe(lib.SOCK_DGRAM)
 def bound_file(pair: Pair) -> object:
     """The file of a bound socket is the one at its path; where no file can be made, a socket without one has none."""

@@ -11,13 +11,15 @@ import time
 
 from . import calls
 from ._lib import ffi, lib
-from .fileprobes import bindat, bound_file, file_mode
+from .fileprobes import bindat, bound_file, connect_somewhere, file_mode
 from .metadata import ScmInq, ScmSecurity, ScmTimestamp
-from .probing import KERNEL, Pair, probe
+from .probing import KERNEL, NOT_PERMITTED, Pair, probe
 from .processprobes import diagnostics, pass_pidfd, peer_pidfd, pidfd, pidfd_identity, pidfd_info
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Callable
+
     from ._lib import CData
 
 __all__ = [
@@ -124,19 +126,27 @@ def send_credentials(pair: Pair) -> object:
     return lib.uds_handle_sendmsg(pair.one, message, calls.MSG_DONTWAIT) == 1 and _own_credentials_came(pair)
 
 
+def _of_peer(pair: Pair, ask: Callable[[CData], object]) -> object:
+    """Ask of a pair; where the kernel records nothing of one (macOS, NetBSD, OpenBSD), ask of a connection."""
+    answer = ask(pair.one)
+    return ask(pair.one) if answer == -errno.ENOTCONN and connect_somewhere(pair) else answer
+
+
 @probe(lib.SOCK_STREAM)
 def peer_credentials(pair: Pair) -> object:
-    """The peer of a pair is this process, or nobody, where a pair alone has no peer recorded (NetBSD, OpenBSD)."""
+    """The peer is this process."""
     peer = ffi.new("struct uds_peer *")
-    result = lib.uds_handle_peer_credentials(pair.one, peer)
-    return result == -errno.ENOTCONN or (result == 0 and peer.euid == os.geteuid())
+    result = _of_peer(pair, lambda handle: lib.uds_handle_peer_credentials(handle, peer))
+    return NOT_PERMITTED if result == -errno.ENOTCONN else result == 0 and peer.euid == os.geteuid()
 
 
 @probe(lib.SOCK_STREAM)
 def peer_groups(pair: Pair) -> object:
     """The peer's groups are this process's; whether the effective one is among them depends on the system."""
-    groups = calls.peer_groups(pair.one)
+    groups = _of_peer(pair, calls.peer_groups)
     own = {os.getegid()}
+    if groups == -errno.ENOTCONN:
+        return NOT_PERMITTED
     return isinstance(groups, list) and own.union(groups) == own.union(os.getgroups())
 
 
