@@ -72,7 +72,8 @@ UDS_FUNCTION ssize_t uds_recv_packet(int fd, void *data, size_t size, int flags)
     iov.iov_len = size;
     message.msg_iov = &iov;
     message.msg_iovlen = 1;
-    result = uds_recvmsg(fd, &message, flags);
+    /* Not among the flags: the BSDs hand back those that they were given, and this one would look like a cut. */
+    result = uds_recvmsg(fd, &message, flags & ~MSG_TRUNC);
     return result >= 0 && (message.msg_flags & MSG_TRUNC) ? (ssize_t)size + 1 : result;
 #endif
 }
@@ -162,7 +163,10 @@ UDS_FUNCTION ssize_t uds_receive_whole(struct uds_receiver *receiver, struct uds
 #endif
         receiver->surplus = uds_control_claim_all(receiver->control, receiver->control_length, receiver->fds,
                                                   receiver->most, receiver->pidfd);
-#if UDS_HAS_ATOMIC_CLOEXEC
+#if !defined(__linux__)
+        /* The BSDs hand back all flags that they were given (recvit() in sys/kern/uipc_syscalls.c). */
+        message.msg_flags &= ~flags;
+#elif UDS_HAS_ATOMIC_CLOEXEC
         message.msg_flags &= ~MSG_CMSG_CLOEXEC;
 #endif
         receiver->message_flags = message.msg_flags;
