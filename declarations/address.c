@@ -238,6 +238,16 @@ UDS_FUNCTION int uds_accept_timed(int fd, struct uds_name *name, int nonblocking
 }
 #endif
 
+/* Whether the kernel has reported a name.  The BSDs and macOS report that there is none as a path of NULs alone. */
+UDS_FUNCTION int uds_name_is_given(const struct uds_name *name)
+{
+    int given = name->length > (socklen_t)UDS_SUN_PATH_OFFSET;
+#if !defined(__linux__)
+    given = given && name->address.sun_path[0] != '\0';
+#endif
+    return given;
+}
+
 /* The accepted connection has exactly the O_NONBLOCK that was asked for: BSD would let it inherit the
    listener's.  It is in its handle before this function returns: 0 when its peer has no name, 1 when it has one. */
 UDS_FUNCTION int uds_handle_accept(struct uds_handle *handle, struct uds_handle *into, struct uds_name *name,
@@ -256,7 +266,7 @@ UDS_FUNCTION int uds_handle_accept(struct uds_handle *handle, struct uds_handle 
     if (result >= 0)
         result = uds_handle_birth(into, result, nonblocking);
     if (result == 0)
-        result = name->length > (socklen_t)UDS_SUN_PATH_OFFSET;
+        result = uds_name_is_given(name);
     uds_handle_leave(handle);
     return result;
 }

@@ -37,7 +37,10 @@ UDS_FUNCTION int uds_describe(int fd, struct uds_description *description)
     if (result < 0)
         return result;
     description->listening = 0;
-    return uds_get_int(fd, SO_ACCEPTCONN, &description->listening);
+    result = uds_get_int(fd, SO_ACCEPTCONN, &description->listening);
+    /* The BSDs may answer with the option's bit. */
+    description->listening = description->listening != 0;
+    return result;
 }
 
 UDS_FUNCTION int uds_handle_describe(struct uds_handle *handle, struct uds_description *description)
