@@ -125,7 +125,7 @@ UDS_FUNCTION size_t uds_control_fit(const void *control, size_t length, void *in
         int is_rights = item.level == SOL_SOCKET && item.type == SCM_RIGHTS;
         int is_pidfd = item.level == SOL_SOCKET && item.type == SCM_PIDFD;
 
-        if (size > room) {
+        if (size > room || capacity - used < CMSG_LEN(0)) {
             *cut = 1;
             size = is_rights ? room / sizeof(int) * sizeof(int) : is_pidfd ? 0 : room;
             uds_control_close(control, &item, size);

@@ -112,3 +112,11 @@ def test_other_items_are_cut():
     given = control_of((3, 4, b"abcdefgh"), (3, 5, b"x"))
     assert fitted(given, lib.CMSG_LEN(5)) == ([(3, 4, b"abcde")], True)
     assert fitted(given, lib.CMSG_SPACE(8) + lib.CMSG_LEN(0) - 1) == ([(3, 4, b"abcdefgh")], True)
+
+
+@pytest.mark.parametrize("room", [0, 1, lib.CMSG_LEN(0) - 1])
+def test_no_room_for_a_header(room):
+    """An item without data is left out too where its header does not fit, and nothing is written behind the room."""
+    into, cut = ffi.new("char[]", b"x" * lib.CMSG_SPACE(0)), ffi.new("int *")
+    assert lib.uds_control_fit(*control_of((3, 5, b"")), into, room, cut) == 0
+    assert (ffi.string(into), cut[0]) == (b"x" * lib.CMSG_SPACE(0), 1)
