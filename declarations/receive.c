@@ -123,21 +123,22 @@ UDS_FUNCTION ssize_t uds_receive_whole(struct uds_receiver *receiver, struct uds
     if (receiver->control_size > 0) {
         message.msg_control = receiver->control;
         message.msg_controllen = (uds_controllen_t)receiver->control_size;
+    }
 #if !UDS_KERNEL_CUTS
-        if (receiver->control_size < sizeof whole.bytes) {
-            message.msg_control = whole.bytes;
-            message.msg_controllen = (uds_controllen_t)sizeof whole.bytes;
-        }
+    /* Also where there is no room at all: Linux says then that something was dropped, and others do not. */
+    if (receiver->control_size < sizeof whole.bytes) {
+        message.msg_control = whole.bytes;
+        message.msg_controllen = (uds_controllen_t)sizeof whole.bytes;
+    }
 #endif
 #if !defined(__linux__)
-        /* Linux duplicates the descriptors of a message that is peeked at.  The BSDs may copy their own pointers into
-           the control buffer (MSG_PEEK in soreceive()), and those are no numbers that could be closed. */
-        if (flags & MSG_PEEK) {
-            message.msg_control = NULL;
-            message.msg_controllen = 0;
-        }
-#endif
+    /* Linux duplicates the descriptors of a message that is peeked at.  The BSDs may copy their own pointers into the
+       control buffer (MSG_PEEK in soreceive()), and those are no numbers that could be closed. */
+    if (flags & MSG_PEEK) {
+        message.msg_control = NULL;
+        message.msg_controllen = 0;
     }
+#endif
     if (name != NULL) {
         uds_name_prepare(name);
         message.msg_name = &name->address;
@@ -151,7 +152,7 @@ UDS_FUNCTION ssize_t uds_receive_whole(struct uds_receiver *receiver, struct uds
 #endif
     result = uds_recvmsg(fd, &message, flags);
     if (result >= 0) {
-        receiver->control_length = receiver->control_size > 0 ? (size_t)message.msg_controllen : 0;
+        receiver->control_length = message.msg_control != NULL ? (size_t)message.msg_controllen : 0;
 #if !UDS_KERNEL_CUTS
         if (message.msg_control == whole.bytes) {
             int cut = 0;
