@@ -200,6 +200,12 @@ UDS_FUNCTION int uds_accept_named(int fd, struct uds_name *name, int nonblocking
 #  define UDS_ACCEPT_KEEPS_TIME 0
 #endif
 
+#if UDS_HAS_POLLRDHUP
+#  define UDS_HUNG_UP (POLLHUP | POLLRDHUP)
+#else
+#  define UDS_HUNG_UP POLLHUP
+#endif
+
 #if !UDS_ACCEPT_KEEPS_TIME
 UDS_FUNCTION int64_t uds_nanoseconds(void)
 {
@@ -230,7 +236,7 @@ UDS_FUNCTION int uds_accept_timed(int fd, struct uds_name *name, int nonblocking
         result = uds_accept_named(fd, name, nonblocking);
         fcntl(fd, F_SETFL, flags);
         /* After shutdown(2) an accept(2) that waits would fail; one that does not wait says "nothing yet", for ever. */
-        if (result == -EAGAIN && (seen & POLLHUP))
+        if (result == -EAGAIN && (seen & UDS_HUNG_UP))
             return -EINVAL;
         left = end - uds_nanoseconds();
     } while (result == -EAGAIN && left > 0);
