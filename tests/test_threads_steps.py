@@ -7,12 +7,14 @@ may happen there at any time; under a global lock, or as a signal handler, it se
 from __future__ import annotations
 
 import itertools
+import os
 
 import pytest
+import support
 from blocked import KINDS, MARKS
 from interrupting import is_overtaken
 
-from uds_cffi import MSG_DONTWAIT, batchmemory, receiver
+from uds_cffi import MSG_DONTWAIT, UnixListener, UnixStream, batchmemory, receiver
 
 EACH_KIND = pytest.mark.parametrize("kind", [pytest.param(kind, marks=MARKS[kind]) for kind in KINDS])
 
@@ -82,3 +84,39 @@ def test_batches_that_two_threads_put_back(monkeypatch):
         lambda one: one.kept,
         monkeypatch,
     )
+
+
+@pytest.mark.parametrize("from_a_directory", [False, True])
+def test_listener_that_two_threads_close(tmp_path, monkeypatch, from_a_directory):
+    """Closing a listener that removes its file changes nothing the second time, also when both happen at once."""
+    monkeypatch.chdir(tmp_path)
+    for step in itertools.count(1):
+        directory = os.open(tmp_path, os.O_RDONLY) if from_a_directory else None
+        listener = UnixListener.bind("s", dir_fd=directory, unlink_on_close=True)
+        if directory is not None:
+            os.close(directory)
+        overtaken = is_overtaken(listener.close, step, listener.close)
+
+        assert os.listdir(tmp_path) == []
+        assert listener.closed
+        if not overtaken:
+            break
+    assert step > 10
+
+
+@support.needs("inq")
+def test_option_that_is_set_while_another_thread_asks():
+    """A write-only option reads as it was set, also when another thread was about to ask for the first time."""
+    for step in itertools.count(1):
+        one, two = UnixStream.pair()
+        with one, two:
+            overtaken = is_overtaken(
+                lambda: two.options.inq,  # noqa: B023
+                step,
+                lambda: setattr(two.options, "inq", True),  # noqa: B023
+            )
+
+            if not overtaken:
+                break
+            assert two.options.inq is True
+    assert step > 10

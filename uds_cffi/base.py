@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class Socket(Bound):
     """Base of the socket types."""
 
-    __slots__ = ("_written", "_borrows")
+    __slots__ = ("_borrows",)
 
     _kind: int
     _feature: str | None = None
@@ -40,7 +40,6 @@ class Socket(Bound):
     _role: str
     _instead: ClassVar[dict[str, str]] = {}
 
-    _written: dict[str, Any] | None
     _borrows: Any
 
     def __init__(self, *arguments: object, **keywords: object) -> None:
@@ -54,7 +53,6 @@ class Socket(Bound):
     def _empty(cls) -> Self:
         self: Self = object.__new__(cls)
         self._handle = calls.new_handle()
-        self._written = None
         self._borrows = None
         self._file = None
         self._prepare()
@@ -349,9 +347,7 @@ class Socket(Bound):
     @property
     def options(self) -> Options:
         """The socket's options, read and set by name (Options)."""
-        if self._written is None:
-            self._written = {}
-        return Options(self._handle, self._written, self._role)
+        return Options(self._handle, self._role)
 
     def _state(self) -> str:
         """Say what else ``repr`` shows of an open socket."""

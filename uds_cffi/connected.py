@@ -42,7 +42,7 @@ def _begin(cls: Any, preset: tuple[int, int, int]) -> Any:
     self = _new(cls)
     self._handle = self._token = allocate_handle(HANDLE)
     self._try_token = object()
-    self._borrows = self._file = self._written = self._read_timeout = self._write_timeout = None
+    self._borrows = self._file = self._read_timeout = self._write_timeout = None
     _, self._recv_flags, self._send_flags = preset
     return self
 

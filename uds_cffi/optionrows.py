@@ -9,6 +9,7 @@ Rules:
 from __future__ import annotations
 
 import sys
+from weakref import WeakKeyDictionary
 
 from . import calls
 from .waiting import check_timeout
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._lib import CData
+
+# The values of write-only options that were set, by name, by the handle of the socket.  Few programs set one.
+WRITTEN: WeakKeyDictionary[CData, dict[str, Any]] = WeakKeyDictionary()
 
 # What a socket is to its options.  A listener receives nothing, so what it has is for its connections.
 STREAM = "stream"

@@ -60,6 +60,19 @@ def _check_answer(row: Option, code: int) -> None:
         raise error(-code)
 
 
+@once
+def _written() -> Any:
+    from .optionrows import WRITTEN
+
+    return WRITTEN
+
+
+def _written_by(handle: CData) -> dict[str, Any]:
+    # One step, so that all threads get the same.
+    values: dict[str, Any] = _written().setdefault(handle, {})
+    return values
+
+
 class Options:
     """The options of one socket, read and set by name: ``sock.options.pass_credentials = True``.
 
@@ -78,21 +91,19 @@ class Options:
         OSError: what the kernel reports; EBADF when the socket is closed.
     """
 
-    __slots__ = ("_handle", "_role", "_written")
+    __slots__ = ("_handle", "_role")
 
     _handle: CData
-    _written: dict[str, Any]
     _role: str
 
-    def __init__(self, handle: CData, written: dict[str, Any], role: str) -> None:
+    def __init__(self, handle: CData, role: str) -> None:
         object.__setattr__(self, "_handle", handle)
-        object.__setattr__(self, "_written", written)
         object.__setattr__(self, "_role", role)
 
     def __getattr__(self, name: str) -> Any:
         row = _row(name, self._role)
         if row.access == "write":
-            return self._written.get(name)
+            return _written_by(self._handle).get(name)
         code, value = row.get(self._handle)
         _check_answer(row, code)
         return value
@@ -102,7 +113,7 @@ class Options:
         raw = row.check(value)
         _check_answer(row, row.set(self._handle, raw))
         if row.access == "write":
-            self._written[name] = value
+            _written_by(self._handle)[name] = value
 
     __getstate__ = refuse_copy
 
@@ -112,7 +123,7 @@ class Options:
     def _shown(self, row: Option) -> Any:
         """Return the value of an option that is set, or None."""
         if row.access == "write":
-            value = self._written.get(row.name)
+            value = _written_by(self._handle).get(row.name)
             return value if value != row.default else None
         # What this build lacks is not asked for, and what the kernel lacks is not shown.
         if row.access == "read" or (row.feature is not None and not ROWS[row.feature][0]):
