@@ -191,6 +191,9 @@ UDS_FUNCTION int uds_reach(int fd, int connecting, int directory, const struct s
     result = (connecting ? uds_connect : uds_bind)(fd, &reached, (socklen_t)result);
     return uds_through_proc(result, directory);
 #elif UDS_HAS_BINDAT
+    /* The file of a descriptor has no address there: a name must fit into one. */
+    if (length == (socklen_t)UDS_SUN_PATH_OFFSET)
+        return -ENAMETOOLONG;
     return UDS_RESULT((connecting ? connectat : bindat)(directory, fd, UDS_CONST_SOCKADDR(address), length));
 #else
     (void)fd;

@@ -205,7 +205,7 @@ def test_bindat_and_connectat(folder: int, short_dir: str, sockets: list[Any]) -
 
 @built
 def test_file_itself(short_dir: str, sockets: list[Any]) -> None:
-    """With the unnamed address the descriptor is not a folder's but the file's own."""
+    """With the unnamed address the descriptor is not a folder's but the file's own, where /proc leads to that."""
     one, two = sockets
     path = f"{short_dir}/{'long' * 20}"
     assert lib.uds_handle_bind(one, *support.address_of(path)) == 0
@@ -213,7 +213,9 @@ def test_file_itself(short_dir: str, sockets: list[Any]) -> None:
     assert lib.uds_handle_openat(file, -1, os.fsencode(path), lib.UDS_O_PATH, 0) == 0
     address, _ = support.address_of("")
     number = lib.uds_handle_fileno(file)
-    assert lib.uds_handle_connectat(two, number, address, lib.UDS_SUN_PATH_OFFSET) == 0
+    # Where the system has a call of its own for names in a folder, they may be as long as a path, and no longer.
+    expected = -errno.ENAMETOOLONG if lib.UDS_MAX_NAME_LEN == lib.UDS_MAX_PATH_LEN else 0
+    assert lib.uds_handle_connectat(two, number, address, lib.UDS_SUN_PATH_OFFSET) == expected
     lib.uds_handle_close(file)
 
 
