@@ -28,13 +28,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--work", type=Path, required=True, help="keep what is built in this folder")
     parser.add_argument("--only", action="append", metavar="SYSTEM", choices=[system.name for system in SYSTEMS])
     parser.add_argument("--all", action="store_true", default=os.environ.get(ALL) == "all", help="run all tests")
-    parser.add_argument("pytest", nargs="*", help="what pytest is given besides; after --")
+    parser.add_argument("pytest", nargs="*", help="what pytest is given besides, or which tests; after --")
     chosen = parser.parse_args(arguments)
     systems = [system for system in SYSTEMS if system.name in (chosen.only or {each.name for each in SYSTEMS})]
     zig = Zig(chosen.work.resolve())
     sources(zig.work)
     builder = Builder(zig)
     tests = ["tests"] if chosen.all else [f"tests/{module}.py" for module in selection.SOME]
+    if any(argument.startswith("tests/") for argument in chosen.pytest):
+        tests = []
     bad = [system.name for system in systems if not run(builder, system, [*tests, *chosen.pytest])]
     print(f"foreign: {len(systems)} systems, failed: {', '.join(bad) or 'none'}")
     return 1 if bad else 0

@@ -93,14 +93,17 @@ LEFT_OUT = (
         "test_address_names::test_pairs_have_no_names test_address_raw::test_length_beyond_the_struct "
         "test_address_raw::test_raw_path_beyond_the_struct test_address_uri::test_malformed[uri2 "
         "test_address_uri::test_malformed[uri3 test_docs::test_block_runs_and_prints_what_is_shown[addresses.md "
+        "test_docs::test_block_runs_and_prints_what_is_shown[socket-files.md "
         "test_lib_calls::test_a_connection_by_hand test_lib_calls::test_sendto_and_recvfrom "
         "test_lib_options::test_disconnect test_lib_options::test_names_of_sockets "
-        "test_socket_files_elsewhere::test_library_does_what_the_table_says[longest_path-uds_cffi",
+        "test_socket_files_elsewhere::test_library_does_what_the_table_says[longest_path-uds_cffi "
+        "test_socket_files_elsewhere::test_library_does_what_the_table_says[path_too_long-uds_cffi",
     ),
+    Absence("it takes away what only Linux's chmod(2) lacks", EVERY, "test_lib_dirfd::test_fchmodat[descriptor"),
     Absence(
-        "it expects that a path of more than 108 bytes needs a directory's descriptor, or that chmod(2) does",
-        "netbsd macos openbsd",
-        "test_lib_dirfd::test_fchmodat[descriptor test_socket_file_long_paths",
+        "it expects that a path of more than 108 bytes needs a directory's descriptor",
+        "netbsd openbsd macos",
+        "test_socket_file_long_paths",
     ),
     Absence(
         "it expects that the kernel doubles the size of a buffer",
@@ -147,11 +150,32 @@ LEFT_OUT = (
         "test_metadata_room::test_room_for_each_kind test_receiver::test_items_beyond_the_facts",
     ),
     Absence(
-        "a descriptor of a file is no address of it there, and the kernel has no name for a whole path",
+        "a name in a directory has 103 bytes at most there, and is reported without the directory",
         "freebsd",
-        "test_lib_dirfd::test_bindat_briefly test_lib_dirfd::test_file_itself test_lib_dirfd::test_longest_name "
-        "test_lib_dirfd::test_without_proc test_socket_file_every_step::test_from_a_folder[name1 "
-        "test_socket_file_long_paths",
+        "test_socket_file_every_step::test_from_a_folder[name1 "
+        "test_socket_file_long_paths::test_from_a_folder[stream-name3 "
+        "test_socket_file_long_paths::test_from_a_folder[seqpacket-name3 "
+        "test_socket_file_long_paths::test_from_a_folder[datagram-name3 "
+        "test_lib_dirfd::test_longest_name test_lib_dirfd::test_without_proc "
+        "test_socket_file_long_paths::test_names_that_cannot_be "
+        "test_socket_file_long_paths::test_any_length[stream-102 "
+        "test_socket_file_long_paths::test_any_length[stream-103 "
+        "test_socket_file_long_paths::test_any_length[stream-300-120 "
+        "test_socket_file_long_paths::test_any_length[stream-275 "
+        "test_socket_file_long_paths::test_any_length[seqpacket-102 "
+        "test_socket_file_long_paths::test_any_length[seqpacket-103 "
+        "test_socket_file_long_paths::test_any_length[seqpacket-300-120 "
+        "test_socket_file_long_paths::test_any_length[seqpacket-275 "
+        "test_socket_file_long_paths::test_any_length[datagram-102 "
+        "test_socket_file_long_paths::test_any_length[datagram-103 "
+        "test_socket_file_long_paths::test_any_length[datagram-300-120 "
+        "test_socket_file_long_paths::test_any_length[datagram-275 "
+        "test_socket_file_long_paths::test_stale_file_at_a_long_path[stream-300-120 "
+        "test_socket_file_long_paths::test_stale_file_at_a_long_path[stream-275 "
+        "test_socket_file_long_paths::test_stale_file_at_a_long_path[seqpacket-300-120 "
+        "test_socket_file_long_paths::test_stale_file_at_a_long_path[seqpacket-275 "
+        "test_socket_file_long_paths::test_stale_file_at_a_long_path[datagram-300-120 "
+        "test_socket_file_long_paths::test_stale_file_at_a_long_path[datagram-275",
     ),
     # --- What these kernels do otherwise -------------------------------------------------------------
     Absence(
@@ -199,6 +223,20 @@ LEFT_OUT = (
         "test_calls::test_peer_groups test_credentials::test_groups_on_an_older_kernel "
         "test_lib_options::test_peer_groups test_once::test_nothing_is_imported_twice[peer_groups "
         "test_processes_every_step::test_peers[peer_groups",
+    ),
+    Absence(
+        "credentials come with the first message of a connection alone",
+        "netbsd",
+        "test_batch_messages::test_credentials_in_both_places[UnixSeqpacketConn "
+        "test_batch_messages::test_each_packet_has_its_messages[UnixSeqpacketConn "
+        "test_batch_messages::test_no_room_ends_a_batch[UnixSeqpacketConn "
+        "test_batch_messages::test_receives_in_turn_see_nothing_of_each_other[UnixSeqpacketConn "
+        "test_batch_messages::test_the_same_as_other_receives[UnixSeqpacketConn",
+    ),
+    Absence(
+        "the groups of a peer are not told",
+        "netbsd openbsd",
+        "test_demo::test_command test_demo::test_in_this_process",
     ),
     Absence(
         "nobody can tell an empty packet from the end of the connection",

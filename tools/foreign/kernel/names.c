@@ -58,6 +58,7 @@ static int detour(int directory, const char *name, struct way *way)
 {
     static atomic_int serial;
     char number[32], link[LINK_SIZE], *last;
+    struct stat status;
     int result = absolute(directory, name, way->wanted, sizeof way->wanted);
 
     if (result < 0)
@@ -68,6 +69,9 @@ static int detour(int directory, const char *name, struct way *way)
         snprintf(way->path, sizeof way->path, "%s", link);
         return result;
     }
+    /* Before anything is bound, because a socket that is bound to a short name cannot be bound again. */
+    if (lstat(way->wanted, &status) == 0)
+        return -EADDRINUSE;
     result = make_link(link, 'n', number, name);
     last = strrchr(way->wanted, '/');
     *last = '\0';
