@@ -39,6 +39,12 @@ UDS_FUNCTION void *uds_allocate(size_t size)
     return calloc(1, size);
 }
 
+/* For memory with nothing to close in it, which is here because cffi's own is aligned to 4 bytes on i386. */
+UDS_FUNCTION void uds_free(void *memory)
+{
+    free(memory);
+}
+
 UDS_FUNCTION void uds_after_fork_in_child(void)
 {
     uds_generation += UDS_ONE_GENERATION;

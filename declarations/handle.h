@@ -10,6 +10,7 @@ int uds_handle_move(struct uds_handle *handle, struct uds_handle *into);
 int uds_handle_users(struct uds_handle *handle);
 void uds_after_fork_in_child(void);
 void *uds_allocate(size_t size);
+void uds_free(void *memory);
 void uds_handle_free(void *memory);
 int uds_handle_seal(struct uds_handle *handle);
 

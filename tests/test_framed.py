@@ -15,7 +15,7 @@ import support
 from framing import framed_pair, wire
 
 import uds_cffi
-from uds_cffi import FramedStream, FrameError, IncompleteReadError, UnixStream, cut, frames
+from uds_cffi import FramedStream, FrameError, IncompleteReadError, UnixStream, calls, cut, ffi, frames
 
 BEHIND = 8192
 
@@ -194,6 +194,13 @@ def test_messages_that_look_like_the_seams(framed, messages):
 
 
 # --- What is refused ----------------------------------------------------------------------------
+
+
+def test_number_that_is_changed_in_one_step_is_aligned():
+    """What a thread and a signal handler share cannot lie across two lines of the processor's cache, on 32 bits too."""
+    numbers = [frames.FrameReader(calls.new_handle(), 1, 0).c for _ in range(8)]
+
+    assert [int(ffi.cast("uintptr_t", number)) % 8 for number in numbers] == [0] * 8
 
 
 @pytest.mark.parametrize("stream", [None, 3, "stream", socket.socket])

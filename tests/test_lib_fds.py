@@ -196,9 +196,17 @@ def test_memory_that_is_freed():
     assert not any(support.is_open(number) for number in numbers)
 
 
+def test_memory_is_aligned():
+    """Memory has room for numbers that need 8 bytes at a multiple of 8, is zeros, and can be given back."""
+    memory = lib.uds_allocate(24)
+    assert int(ffi.cast("uintptr_t", memory)) % 8 == 0
+    assert bytes(ffi.buffer(memory, 24)) == bytes(24)
+    lib.uds_free(memory)
+
+
 def test_memory_that_is_not_there():
     """More memory than there can be is NULL."""
-    assert lib.uds_allocate(2**62) == ffi.NULL
+    assert lib.uds_allocate(2 ** (8 * ffi.sizeof("size_t")) - 1) == ffi.NULL
 
 
 def test_close_range_is_a_constant():

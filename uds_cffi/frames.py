@@ -62,6 +62,10 @@ def busy(what: str) -> OSError:
     return OSError(errno.EBUSY, f"another call of this process is {what} on the same FramedStream")
 
 
+# A number of 8 bytes in it is read and written in one step, which needs more alignment than cffi's memory has on i386.
+_allocate_reader = ffi.new_allocator(lib.uds_allocate, lib.uds_free, should_clear_after_alloc=False)
+
+
 class FrameReader:
     """The receiving half: memory for what arrives, and the descriptors that came with it."""
 
@@ -81,7 +85,7 @@ class FrameReader:
     given: dict[int, OwnedFds]
 
     def __init__(self, handle: CData, max_size: int, max_fds: int) -> None:
-        self.c = c = ffi.new("struct uds_frame_reader *")
+        self.c = c = _allocate_reader("struct uds_frame_reader *")
         # It stays this one: C uses what Python keeps here.
         self._handle = c.handle = handle
         c.limit, c.max_fds = max_size, max_fds
