@@ -28,8 +28,9 @@ import uds_cffi
 # The checkout or the unpacked source distribution that these tests are part of.
 ROOT = Path(__file__).resolve().parent.parent
 
-# Longer than any test may take, also on a busy machine; reached only by one that hangs.
-PATIENCE = 30.0
+# Longer than any test may take, also on a busy machine; reached only by one that hangs. A machine that is emulated
+# needs many times as long.
+PATIENCE = 30.0 * float(os.environ.get("UDS_TEST_PATIENCE", "1"))
 
 # A report of a child stays below what a pipe holds, so that writing it cannot block.
 LONGEST_REPORT = 32 * 1024

@@ -53,17 +53,17 @@ SECOND = 10**9
 @pytest.mark.parametrize(
     ("form", "data", "expected"),
     [
-        (lib.UDS_TIMEVAL, struct.pack("ll", 5, 999_999), 5 * SECOND + 999_999_000),
-        (lib.UDS_TIMESPEC, struct.pack("ll", 5, 999_999_999), 5 * SECOND + 999_999_999),
-        (lib.UDS_BINTIME, struct.pack("lQ", 5, 2**63), 5 * SECOND + SECOND // 2),
-        (lib.UDS_BINTIME, struct.pack("lQ", 0, 2**64 - 1), SECOND - 1),
-        (lib.UDS_BINTIME, struct.pack("lQ", 7, 0), 7 * SECOND),
-        (lib.UDS_TIMEVAL, struct.pack("ll", 5, 1_000_000), None),
-        (lib.UDS_TIMEVAL, struct.pack("ll", 5, -1), None),
-        (lib.UDS_TIMESPEC, struct.pack("ll", 5, SECOND), None),
-        (lib.UDS_TIMESPEC, struct.pack("ll", -1, 0), None),
-        (lib.UDS_BINTIME, struct.pack("lQ", 2**62, 0), None),
-        (99, struct.pack("ll", 5, 6), None),
+        (lib.UDS_TIMEVAL, struct.pack("qq", 5, 999_999), 5 * SECOND + 999_999_000),
+        (lib.UDS_TIMESPEC, struct.pack("qq", 5, 999_999_999), 5 * SECOND + 999_999_999),
+        (lib.UDS_BINTIME, struct.pack("qQ", 5, 2**63), 5 * SECOND + SECOND // 2),
+        (lib.UDS_BINTIME, struct.pack("qQ", 0, 2**64 - 1), SECOND - 1),
+        (lib.UDS_BINTIME, struct.pack("qQ", 7, 0), 7 * SECOND),
+        (lib.UDS_TIMEVAL, struct.pack("qq", 5, 1_000_000), None),
+        (lib.UDS_TIMEVAL, struct.pack("qq", 5, -1), None),
+        (lib.UDS_TIMESPEC, struct.pack("qq", 5, SECOND), None),
+        (lib.UDS_TIMESPEC, struct.pack("qq", -1, 0), None),
+        (lib.UDS_BINTIME, struct.pack("qQ", 2**62, 0), None),
+        (99, struct.pack("qq", 5, 6), None),
     ],
 )
 @pytest.mark.skipif(ffi.sizeof("long") < 8, reason="these bytes are those of 64-bit systems")
