@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
+from hypothesis import settings
 
 EVERY = "freebsd netbsd openbsd macos"
 
@@ -275,6 +276,12 @@ def left_out(system: str) -> Iterator[str]:
 def fits(name: str, test: str) -> bool:
     """Tell whether a name of the table is that of a test, of its module, or of its first parameters."""
     return test == name or test.startswith((f"{name}::", f"{name}[") if "[" not in name else name)
+
+
+def pytest_configure() -> None:
+    """Let each example take its time: these modules are not optimized, and several calls stand for one."""
+    settings.register_profile("foreign", deadline=None)
+    settings.load_profile("foreign")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
