@@ -92,7 +92,7 @@ def use(turn):
     try:
         for name in names[turn:] + names[:turn]:
             getattr(uds_cffi, name)
-        one, two = uds_cffi.UnixStream.pair(options={"pass_credentials": True})
+        one, two = uds_cffi.UnixStream.pair(options={"send_buffer": 65536})
         with one, two:
             one.send_fds(b"x", [0])
             two.recv_fds(1, 1)[1].close()

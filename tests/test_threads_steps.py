@@ -86,7 +86,7 @@ def test_batches_that_two_threads_put_back(monkeypatch):
     )
 
 
-@pytest.mark.parametrize("from_a_directory", [False, True])
+@pytest.mark.parametrize("from_a_directory", [False, pytest.param(True, marks=support.needs("bindat"))])
 def test_listener_that_two_threads_close(tmp_path, monkeypatch, from_a_directory):
     """Closing a listener that removes its file changes nothing the second time, also when both happen at once."""
     monkeypatch.chdir(tmp_path)
