@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -67,6 +68,25 @@ class Zig:
         # Without the compiler's own library: it takes half a minute to build, and stub.c says what is from there.
         flags = ["-shared", "-nostdlib", "-lc", strict, *dynamic]
         return self._cc(triple, *flags, *map(str, objects), "-o", str(out))
+
+    def extension(self, triple: str, source: Path, out: Path, macros: Iterable[tuple[str, str]]) -> str:
+        """Compile and link a module for Python there, to be run, and return what the compiler says."""
+        plain = ["-O2", "-g0", "-fno-sanitize=all", "-fno-stack-protector", "-std=gnu11"]
+        # The functions of the compiler's own library, which takes half a minute to build, are in the C library too,
+        # but for 32-bit ARM; and on 64 bits its atomic operations need none.
+        alone = [] if triple.startswith("arm") else ["-nostdlib", "-lc"]
+        inline = ["-mno-outline-atomics"] if triple.startswith("aarch64") else []
+        place = ["-isystem", str(self.headers), str(source), "-o", str(out)]
+        return self._cc(
+            triple,
+            "-shared",
+            "-fPIC",
+            *plain,
+            *inline,
+            *(f"-D{name}={value}" for name, value in macros),
+            *place,
+            *alone,
+        )
 
     def _cc(self, triple: str, *arguments: str) -> str:
         done = self._run("cc", "-target", triple, "-Wno-unused-command-line-argument", *arguments)
