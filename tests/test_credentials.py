@@ -219,8 +219,9 @@ def test_absent_features_say_so(kind, name):
     with left, right:
         if (kind, name, row.supported) == (UnixDatagram, "peer_security_context", True):
             # Linux labels the peers of connections only.
-            return
-        if row.supported:
+            with support.raises_errno(errno.ENOTCONN):
+                left.peer_security_context()
+        elif row.supported:
             getattr(left, name)()
         else:
             with pytest.raises(FeatureUnavailable) as caught:
@@ -285,6 +286,17 @@ def test_security_context_of_a_closed_socket():
     code = errno.EBADF if uds_cffi.features()["peer_security_context"].declared else errno.ENOSYS
     with support.raises_errno(code):
         left.peer_security_context()
+
+
+@pytest.mark.skipif(not lib.UDS_HAS_PEER_SECURITY, reason=f"{support.FEATURE_SKIP}peer_security_context is absent")
+def test_security_context_of_nobody(monkeypatch):
+    """Where a module labels sockets, a peer without a label is one that is not there, and no missing feature."""
+    with UnixDatagram.unbound() as sock:
+        monkeypatch.setattr(
+            calls, "peer_security", lambda handle: -errno.ENOPROTOOPT if handle is sock._handle else b"system_u\0"
+        )
+        with support.raises_errno(errno.ENOTCONN):
+            sock.peer_security_context()
 
 
 @pytest.mark.skipif(not lib.UDS_HAS_PEER_SECURITY, reason=f"{support.FEATURE_SKIP}peer_security_context is absent")

@@ -99,13 +99,27 @@ def peer_credentials(handle: CData) -> ConnCredentials:
     return ConnCredentials(pid, euid, egid, None if isinstance(groups, int) else tuple(groups))
 
 
+def _labels_are_given() -> bool:
+    """Whether a security module labels sockets: the ends of a pair of streams then have a label."""
+    one, two = calls.new_handle(), calls.new_handle()
+    try:
+        calls.check(calls.open_pair(one, two, calls.SOCK_STREAM, 1))
+        return isinstance(calls.peer_security(one), bytes)
+    finally:
+        calls.close(one)
+        calls.close(two)
+
+
 def peer_security_context(handle: CData) -> bytes:
     """Return the peer's security label."""
     require("peer_security_context")
     label = calls.peer_security(handle)
     if isinstance(label, int):
-        # Without a module that labels sockets, Linux answers as if it did not know the option.
+        # Linux answers as if it did not know the option where no module labels sockets, and also where one has recorded
+        # nothing of this socket's peer.
         if label == -errno.ENOPROTOOPT:
+            if _labels_are_given():
+                raise error(errno.ENOTCONN)
             raise FeatureUnavailable("peer_security_context", "no security module", errno.ENOPROTOOPT)
         raise error(-label)
     return label

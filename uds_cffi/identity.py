@@ -188,7 +188,8 @@ class HasPeer(Owner):
         Raises:
             FeatureUnavailable: "peer_security_context"; its ``reason`` is "no security module" when none labels
                 sockets.
-            OSError: ENOTCONN when not connected; EBADF when closed.
+            OSError: ENOTCONN when one does and has recorded nothing of this peer: not connected, or a datagram socket
+                (SELinux); EBADF when closed.
         """
         return credentials.peer_security_context(self._handle)
 

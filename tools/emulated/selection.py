@@ -20,7 +20,7 @@ PROCESSOR = {
     "test_seqpacket": "numbers of types",
 }
 
-# What the kernel makes different as well, and what needs Hypothesis, whose import alone takes minutes under emulation.
+# What the kernel makes different as well, and what needs Hypothesis, with which to collect the tests took four minutes.
 KERNEL = {
     "test_lib_fds": "slots, and atomic operations on them",
     "test_lib_options": "numbers of options",
