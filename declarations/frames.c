@@ -309,14 +309,13 @@ UDS_FUNCTION void uds_frames_attribute(struct uds_frame_reader *reader, struct u
     uds_frame_set_empty(set);
 }
 
-UDS_FUNCTION ssize_t uds_frames_take_in(struct uds_frame_reader *reader, int fd)
+UDS_FUNCTION ssize_t uds_frames_take_in(struct uds_frame_reader *reader, int fd, int flags)
 {
     struct uds_frame_set *set = &reader->sets[reader->sets[0].held ? 1 : 0];
     struct msghdr message;
     struct iovec iov;
     ssize_t result;
     size_t old_end = reader->end;
-    int flags = reader->flags;
 
     memset(&message, 0, sizeof message);
     iov.iov_base = reader->data + reader->end;
@@ -325,6 +324,7 @@ UDS_FUNCTION ssize_t uds_frames_take_in(struct uds_frame_reader *reader, int fd)
     message.msg_iovlen = 1;
     message.msg_control = reader->control.bytes;
     message.msg_controllen = sizeof reader->control.bytes;
+    flags |= reader->flags;
 #if UDS_HAS_ATOMIC_CLOEXEC
     flags |= MSG_CMSG_CLOEXEC;
 #endif
@@ -354,7 +354,7 @@ UDS_FUNCTION int uds_frames_overtake(struct uds_frame_reader *reader)
 
 /* A result; 0 at the end of the connection; UDS_FRAMES_ROOM; -EBUSY; another -errno.  Messages that were not delivered
    come again, before anything is received. */
-UDS_FUNCTION int64_t uds_frames_receive(struct uds_frame_reader *reader, int most)
+UDS_FUNCTION int64_t uds_frames_receive(struct uds_frame_reader *reader, int most, int flags)
 {
     int64_t result;
     int fd = uds_handle_enter(reader->handle);
@@ -374,7 +374,7 @@ UDS_FUNCTION int64_t uds_frames_receive(struct uds_frame_reader *reader, int mos
             result = uds_frames_make_room(reader);
             if (result != 0)
                 break;
-            result = uds_frames_take_in(reader, fd);
+            result = uds_frames_take_in(reader, fd, flags);
             if (result <= 0)
                 break;
         }
@@ -386,12 +386,23 @@ UDS_FUNCTION int64_t uds_frames_receive(struct uds_frame_reader *reader, int mos
 
 UDS_FUNCTION int64_t uds_frames_receive_all(struct uds_frame_reader *reader)
 {
-    return uds_frames_receive(reader, UDS_FRAMES_MOST);
+    return uds_frames_receive(reader, UDS_FRAMES_MOST, 0);
 }
 
 UDS_FUNCTION int64_t uds_frames_receive_one(struct uds_frame_reader *reader)
 {
-    return uds_frames_receive(reader, 1);
+    return uds_frames_receive(reader, 1, 0);
+}
+
+/* The same, and neither waits, whatever flags another thread presets meanwhile. */
+UDS_FUNCTION int64_t uds_frames_try_all(struct uds_frame_reader *reader)
+{
+    return uds_frames_receive(reader, UDS_FRAMES_MOST, MSG_DONTWAIT);
+}
+
+UDS_FUNCTION int64_t uds_frames_try_one(struct uds_frame_reader *reader)
+{
+    return uds_frames_receive(reader, 1, MSG_DONTWAIT);
 }
 
 /* Says that the messages of a result are the caller's: once, and unless another call has received since: -EBUSY. */

@@ -46,6 +46,8 @@ struct uds_frame_reader {
 
 int64_t uds_frames_receive_all(struct uds_frame_reader *reader);
 int64_t uds_frames_receive_one(struct uds_frame_reader *reader);
+int64_t uds_frames_try_all(struct uds_frame_reader *reader);
+int64_t uds_frames_try_one(struct uds_frame_reader *reader);
 int uds_frames_move(struct uds_frame_reader *reader, int64_t memory, char *data, size_t size, int64_t number);
 int uds_frames_deliver(struct uds_frame_reader *reader, int64_t result);
 int uds_frames_recall(struct uds_frame_reader *reader, int64_t result);

@@ -192,15 +192,15 @@ UDS_FUNCTION void uds_frames_advance(struct uds_frame_writer *writer, size_t sen
     writer->large_left -= sent - wire;
 }
 
-/* Sends once, and returns how many bytes are left. */
-UDS_FUNCTION int64_t uds_frames_send_once(struct uds_frame_writer *writer)
+/* Sends once, with these flags too, and returns how many bytes are left. */
+UDS_FUNCTION int64_t uds_frames_send_once(struct uds_frame_writer *writer, int flags)
 {
     ssize_t result;
     if (uds_frames_left(writer) == 0)
         return 0;
     if (writer->large_left == 0) {
         result = uds_handle_send(writer->handle, writer->wire + writer->begin, writer->end - writer->begin,
-                                 writer->flags);
+                                 writer->flags | flags);
     } else {
         struct msghdr message;
         struct iovec iov[2];
@@ -211,7 +211,7 @@ UDS_FUNCTION int64_t uds_frames_send_once(struct uds_frame_writer *writer)
         iov[1].iov_len = writer->large_left;
         message.msg_iov = iov;
         message.msg_iovlen = 2;
-        result = uds_handle_sendmsg(writer->handle, &message, writer->flags);
+        result = uds_handle_sendmsg(writer->handle, &message, writer->flags | flags);
     }
     if (result < 0)
         return result;
@@ -232,8 +232,8 @@ UDS_FUNCTION int64_t uds_frames_put(struct uds_frame_writer *writer, int64_t tic
     return result;
 }
 
-/* Sends what is in the wire, once: how many bytes are left, or -errno. */
-UDS_FUNCTION int64_t uds_frames_push(struct uds_frame_writer *writer, int64_t ticket)
+/* Sends what is in the wire, once, with these flags and those that are preset: how many bytes are left, or -errno. */
+UDS_FUNCTION int64_t uds_frames_push(struct uds_frame_writer *writer, int64_t ticket, int flags)
 {
     int64_t result = uds_frames_use(writer, ticket);
     if (result < 0)
@@ -241,7 +241,7 @@ UDS_FUNCTION int64_t uds_frames_push(struct uds_frame_writer *writer, int64_t ti
     result = writer->error;
     writer->error = 0;
     if (result == 0)
-        result = uds_frames_send_once(writer);
+        result = uds_frames_send_once(writer, flags);
     uds_frames_leave(&writer->busy);
     return result;
 }
@@ -257,7 +257,7 @@ UDS_FUNCTION int64_t uds_frames_send(struct uds_frame_writer *writer, const void
     if (!(uds_frames_draw(writer) & 1)) {
         result = uds_frames_fill_holes(writer, data, size, count);
         if (result >= 0) {
-            result = uds_frames_send_once(writer);
+            result = uds_frames_send_once(writer, 0);
             if (result < 0)
                 writer->error = (int)result;
             result = result == 0 ? 0 : writer->ticket;
@@ -271,7 +271,7 @@ UDS_FUNCTION int64_t uds_frames_send(struct uds_frame_writer *writer, const void
 
 /* Sends what is in the wire, from its first byte, with descriptors; what lies behind the wire goes later. */
 UDS_FUNCTION int64_t uds_frames_push_fds(struct uds_frame_writer *writer, int64_t ticket, const int *fds,
-                                         struct uds_handle **owners, int count)
+                                         struct uds_handle **owners, int count, int flags)
 {
     int64_t result = uds_frames_use(writer, ticket);
     if (result < 0)
@@ -280,8 +280,8 @@ UDS_FUNCTION int64_t uds_frames_push_fds(struct uds_frame_writer *writer, int64_
         /* They have gone with the first byte, or there is none. */
         result = -EINVAL;
     } else {
-        result = uds_handle_send_fds(writer->handle, writer->wire, writer->end, writer->flags, NULL, 0, fds, owners,
-                                     count);
+        result = uds_handle_send_fds(writer->handle, writer->wire, writer->end, writer->flags | flags, NULL, 0, fds,
+                                     owners, count);
         if (result >= 0) {
             uds_frames_advance(writer, (size_t)result);
             result = uds_frames_left(writer);

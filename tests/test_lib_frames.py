@@ -53,12 +53,19 @@ def number(result):
 # --- Reading ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["uds_frames_receive_all", "uds_frames_receive_one"])
-def test_receive_reports_the_kernel_and_the_end(reader, name):
+@pytest.mark.parametrize("most", ["all", "one"])
+@pytest.mark.parametrize("kind", ["receive", "try"])
+def test_receive_reports_the_kernel_and_the_end(reader, kind, most):
     """Nothing there is -EAGAIN, the end is 0, and a closed handle is -EBADF."""
     c, peer = reader
-    receive = getattr(lib, name)
-    c.flags = lib.MSG_DONTWAIT
+    receive = {
+        "receive all": lib.uds_frames_receive_all,
+        "receive one": lib.uds_frames_receive_one,
+        "try all": lib.uds_frames_try_all,
+        "try one": lib.uds_frames_try_one,
+    }[f"{kind} {most}"]
+    # The latter do not wait, whatever is preset.
+    c.flags = lib.MSG_DONTWAIT if kind == "receive" else 0
     assert receive(c) == -errno.EAGAIN
     peer.close()
     assert receive(c) == 0
@@ -238,12 +245,28 @@ def test_put_refuses_what_cannot_be(writer):
     c.limit = 100
     assert lib.uds_frames_pending(c) == 0
     ticket = lib.uds_frames_claim(c)
-    assert lib.uds_frames_push(c, ticket) == 0
+    assert lib.uds_frames_push(c, ticket, 0) == 0
     assert put(b"abc", 3, large=b"y" * 100) == 4 + 3 + 4 + 100
     # What is there must go first.
     assert put(b"abc", 3) == -errno.EBUSY
-    assert lib.uds_frames_push(c, ticket) == 0
+    assert lib.uds_frames_push(c, ticket, 0) == 0
     assert peer.recv(200) == wire(b"abc", b"y" * 100)
+
+
+def test_push_takes_flags(writer):
+    """A push that may not wait does not, whatever is preset."""
+    c, peer = writer
+    c.flags = 0
+    ticket = lib.uds_frames_claim(c)
+    while True:
+        assert lib.uds_frames_put(c, ticket, b"x" * 50, 50, lengths(50), 1, ffi.NULL, 0) > 0
+        left = lib.uds_frames_push(c, ticket, lib.MSG_DONTWAIT)
+        if left:
+            break
+    assert left == -errno.EAGAIN
+    assert lib.uds_frames_push_fds(c, ticket, [0], ffi.NULL, 1, lib.MSG_DONTWAIT) == -errno.EAGAIN
+    assert lib.uds_frames_settle(c, ticket) > 0
+    peer.close()
 
 
 def test_old_ticket_is_refused(writer):
@@ -256,8 +279,8 @@ def test_old_ticket_is_refused(writer):
     empty = lengths()
     for result in (
         lib.uds_frames_put(c, old, b"", 0, empty, 0, ffi.NULL, 0),
-        lib.uds_frames_push(c, old),
-        lib.uds_frames_push_fds(c, old, [0], ffi.NULL, 1),
+        lib.uds_frames_push(c, old, 0),
+        lib.uds_frames_push_fds(c, old, [0], ffi.NULL, 1, 0),
         lib.uds_frames_settle(c, old),
         lib.uds_frames_keep(c, old, memory, 10),
     ):
@@ -271,25 +294,25 @@ def test_push_reports_the_kernel(writer):
     ticket = lib.uds_frames_send(c, b"x", 1, 1)
     assert ticket > 0
     # What the send met is reported by the push, which has not sent again.
-    assert lib.uds_frames_push(c, ticket) == -errno.EPIPE
-    assert lib.uds_frames_push(c, ticket) == -errno.EPIPE
-    assert lib.uds_frames_push_fds(c, ticket, [0], ffi.NULL, 1) == -errno.EPIPE
+    assert lib.uds_frames_push(c, ticket, 0) == -errno.EPIPE
+    assert lib.uds_frames_push(c, ticket, 0) == -errno.EPIPE
+    assert lib.uds_frames_push_fds(c, ticket, [0], ffi.NULL, 1, 0) == -errno.EPIPE
     assert lib.uds_frames_settle(c, ticket) == 0
     assert lib.uds_frames_pending(c) == 0
     ticket = lib.uds_frames_claim(c)
     lib.uds_handle_close(c.handle)
     assert lib.uds_frames_put(c, ticket, b"x", 1, lengths(1), 1, ffi.NULL, 0) == 5
-    assert lib.uds_frames_push(c, ticket) == -errno.EBADF
+    assert lib.uds_frames_push(c, ticket, 0) == -errno.EBADF
 
 
 def test_descriptors_go_with_a_first_byte_only(writer):
     """Without a byte, or behind the first, descriptors are refused."""
     c, peer = writer
     ticket = lib.uds_frames_claim(c)
-    assert lib.uds_frames_push_fds(c, ticket, [0], ffi.NULL, 1) == -errno.EINVAL
+    assert lib.uds_frames_push_fds(c, ticket, [0], ffi.NULL, 1, 0) == -errno.EINVAL
     lib.uds_frames_put(c, ticket, b"x", 1, lengths(1), 1, ffi.NULL, 0)
-    assert lib.uds_frames_push_fds(c, ticket, [0], ffi.NULL, 1) == 0
-    assert lib.uds_frames_push_fds(c, ticket, [0], ffi.NULL, 1) == -errno.EINVAL
+    assert lib.uds_frames_push_fds(c, ticket, [0], ffi.NULL, 1, 0) == 0
+    assert lib.uds_frames_push_fds(c, ticket, [0], ffi.NULL, 1, 0) == -errno.EINVAL
     data, fds = peer.recv_fds(100, 10)
     with fds:
         assert (data, len(fds)) == (wire(b"x"), 1)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import itertools
 import os
+from functools import partial
 
 import pytest
 import support
 from blocked import KINDS, MARKS
 from interrupting import is_overtaken
 
-from uds_cffi import MSG_DONTWAIT, UnixListener, UnixStream, batchmemory, receiver
+from uds_cffi import MSG_DONTWAIT, FramedStream, UnixListener, UnixStream, batchmemory, receiver
 
 EACH_KIND = pytest.mark.parametrize("kind", [pytest.param(kind, marks=MARKS[kind]) for kind in KINDS])
 
@@ -37,6 +38,36 @@ def test_timeouts_that_two_threads_set(kind, direction, first, second):
         if not overtaken:
             break
     assert step > 10
+
+
+def test_framed_receive_that_never_waits():
+    """A call that never waits does not, although another thread prepares one that does."""
+    one, two = UnixStream.pair()
+    with FramedStream(one), FramedStream(two) as receiving:
+        for call in (receiving.try_recv_messages, partial(refused, receiving.recv_messages)):
+            for step in itertools.count(1):
+                overtaken = is_overtaken(call, step, receiving._prepare_reader)
+                if not overtaken:
+                    break
+            assert step > 10
+
+
+def refused(receive):
+    with pytest.raises(BlockingIOError):
+        receive(MSG_DONTWAIT)
+
+
+def test_framed_send_that_never_waits():
+    """The same holds for sends."""
+    one, two = UnixStream.pair()
+    with FramedStream(one) as sending, two:
+        refused(lambda flags: [sending.send_message(b"x" * 60000, flags=flags) for _ in itertools.repeat(None)])
+        for step in itertools.count(1):
+            send = partial(refused, partial(sending.send_message, b"x", ()))
+            overtaken = is_overtaken(send, step, sending._prepare_writer)
+            if not overtaken:
+                break
+        assert step > 10
 
 
 def put_back(make, give, pool, most, size_of, monkeypatch):

@@ -30,6 +30,8 @@ from .frames import (
     receive_all,
     receive_one,
     splitters,
+    try_all,
+    try_one,
 )
 from .framesending import FrameSending
 from .owner import refuse_copy
@@ -166,9 +168,11 @@ class FramedStream(FrameSending):
             OSError: BlockingIOError, TimeoutError, ConnectionResetError, ...; EBUSY, another call is receiving.  What
                 has arrived by then comes with the next call.
         """
+        if flags != 0:
+            return self._recv_now(try_all, flags)
         reader = self._reader
-        if reader is None or flags != 0 or reader.token is not self._stream._token:
-            reader = self._prepare_reader(flags)
+        if reader is None or reader.token is not self._stream._token:
+            reader = self._prepare_reader()
         result = receive_all(reader.c)
         shape = result >> SHAPE
         split = splitters.get(shape)
@@ -177,7 +181,7 @@ class FramedStream(FrameSending):
         elif 0 < shape < TWO:
             messages = [reader.view[HEADER_SIZE : HEADER_SIZE + (shape & LENGTH)]]
         else:
-            return self._recv_unusual(reader, receive_all, result, flags)
+            return self._recv_unusual(reader, receive_all, result, 0)
         # Here and not in a function of its own: on its way back a handler could lose what was delivered.
         try:
             if not deliver(reader.c, result):
@@ -192,22 +196,25 @@ class FramedStream(FrameSending):
 
         It never waits, whatever the timeout is.  [] is the end of the connection.
         """
-        reader = self._prepare_reader(MSG_DONTWAIT)
-        result = try_once(lambda: reader.attempt(receive_all))
-        return None if result is None else self._recv_unusual(reader, receive_all, result, MSG_DONTWAIT)
+        reader = self._prepare_reader()
+        result = try_once(lambda: reader.attempt(try_all))
+        return None if result is None else self._recv_unusual(reader, try_all, result, MSG_DONTWAIT)
 
     def recv_message(self, flags: int = 0) -> Any:
         """Receive the next message: bytes, or, with ``max_fds``, MessageFds; None exactly at the end of the connection.
 
         Otherwise as ``recv_messages()``.
         """
+        if flags != 0:
+            messages = self._recv_now(try_one, flags)
+            return messages[0] if messages else None
         reader = self._reader
-        if reader is None or flags != 0 or reader.token is not self._stream._token:
-            reader = self._prepare_reader(flags)
+        if reader is None or reader.token is not self._stream._token:
+            reader = self._prepare_reader()
         result = receive_one(reader.c)
         place = result >> SHAPE
         if place <= 0:
-            messages = self._recv_unusual(reader, receive_one, result, flags)
+            messages = self._recv_unusual(reader, receive_one, result, 0)
             return messages[0] if messages else None
         begin = place >> PART
         message = reader.view[begin : begin + (place & LENGTH)]
@@ -229,8 +236,13 @@ class FramedStream(FrameSending):
             raise StopIteration
         return message
 
-    def _prepare_reader(self, flags: int) -> FrameReader:
+    def _recv_now(self, receive: Callable[[CData], int], flags: int) -> list[Any]:
+        """Receive without waiting, by a function that never does: another thread may preset flags at any time."""
         check_flags(flags, MSG_DONTWAIT)
+        reader = self._prepare_reader()
+        return self._recv_unusual(reader, receive, receive(reader.c), flags)
+
+    def _prepare_reader(self) -> FrameReader:
         stream = self._stream
         # Before the flags that it stands for, and an open stream keeps its handle.
         token = stream._token
@@ -240,9 +252,8 @@ class FramedStream(FrameSending):
             made = FrameReader(stream._handle, self._max_size, self._max_fds)
             reader = self._reader = self._halves.setdefault("reader", made)
         reader.token = None
-        reader.c.flags = stream._recv_flags | flags
-        if not flags:
-            reader.token = token
+        reader.c.flags = stream._recv_flags
+        reader.token = token
         return reader
 
     def _recv_unusual(self, reader: FrameReader, receive: Callable[[CData], int], result: int, flags: int) -> list[Any]:
@@ -251,7 +262,7 @@ class FramedStream(FrameSending):
             result = self._finish_receive(reader, receive, result, flags)
             if not result:
                 return []
-        messages: list[Any] = reader.one(result) if receive is receive_one else reader.messages(result)
+        messages: list[Any] = reader.one(result) if receive in (receive_one, try_one) else reader.messages(result)
         found: Collection[int] = ()
         problem = None
         if self._max_fds or result & KIND:

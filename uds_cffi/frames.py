@@ -49,6 +49,8 @@ splitters: dict[int, Callable[[Any], list[bytes]]] = {}
 
 receive_all = lib.uds_frames_receive_all
 receive_one = lib.uds_frames_receive_one
+try_all = lib.uds_frames_try_all
+try_one = lib.uds_frames_try_one
 # 0, or an error: the messages may be another call's.
 deliver = lib.uds_frames_deliver
 send = lib.uds_frames_send
@@ -256,15 +258,15 @@ class FrameWriter:
         lengths = lengths_of(len(small)).pack(*map(len, small))
         self._use(lib.uds_frames_put(self.c, ticket, data, len(data), lengths, len(small), pointer, size))
 
-    def push(self, ticket: int) -> int:
-        """Send once what is in the wire: how many bytes are left, or -errno."""
-        return self._use(lib.uds_frames_push(self.c, ticket), True)
+    def push(self, ticket: int, flags: int) -> int:
+        """Send once what is in the wire, with these flags too: how many bytes are left, or -errno."""
+        return self._use(lib.uds_frames_push(self.c, ticket, flags), True)
 
-    def push_fds(self, ticket: int, fds: Borrowed) -> int:
+    def push_fds(self, ticket: int, fds: Borrowed, flags: int) -> int:
         """Send once what is in the wire, with descriptors: how many bytes are left, or -errno."""
         owners = ffi.NULL if fds.owners is None else fds.owners
         numbers = fds.numbers
-        return self._use(lib.uds_frames_push_fds(self.c, ticket, numbers, owners, len(numbers)), True)
+        return self._use(lib.uds_frames_push_fds(self.c, ticket, numbers, owners, len(numbers), flags), True)
 
     def _use(self, result: int, may_fail: bool = False) -> int:
         if result == _EBUSY:

@@ -83,7 +83,8 @@ class FrameSending(Closing):
                 data = None
             if data is not None and self._send_joined(data, len(messages), flags):
                 return
-        self._send_checked(self._prepare_writer(flags), self._checked(messages, fds), flags)
+        check_flags(flags, MSG_DONTWAIT)
+        self._send_checked(self._prepare_writer(), self._checked(messages, fds), flags)
 
     def _send_joined(self, data: bytes, count: int, flags: int) -> bool:
         """Send messages that are joined; False, and nothing was sent, when that needs more than this.
@@ -92,14 +93,16 @@ class FrameSending(Closing):
         """
         writer = self._writer
         stream = self._stream
-        if writer is None or flags != 0 or writer.flags != stream._send_flags or writer.handle is not stream._handle:
-            writer = self._prepare_writer(flags)
+        if flags != 0:
+            return False
+        if writer is None or writer.flags != stream._send_flags or writer.handle is not stream._handle:
+            writer = self._prepare_writer()
         ticket = c_send(writer.c, data, len(data), count)
         if not ticket:
             return True
         if ticket < 0 or ticket & 1:
             return False
-        self._finish_send(writer, ticket, flags)
+        self._finish_send(writer, ticket)
         return True
 
     def flush(self, flags: int = 0) -> None:
@@ -108,7 +111,8 @@ class FrameSending(Closing):
         Raises:
             OSError: as ``send_messages()``; what is left by then is still kept.
         """
-        self._send_checked(self._prepare_writer(flags), [], flags)
+        check_flags(flags, MSG_DONTWAIT)
+        self._send_checked(self._prepare_writer(), [], flags)
 
     @property
     def pending(self) -> int:
@@ -116,14 +120,14 @@ class FrameSending(Closing):
         writer = self._writer
         return 0 if writer is None else writer.pending()
 
-    def _prepare_writer(self, flags: int) -> FrameWriter:
-        check_flags(flags, MSG_DONTWAIT)
+    def _prepare_writer(self) -> FrameWriter:
+        # MSG_DONTWAIT is not among what is preset, which another thread may do at any time, but goes with each push.
         self._stream._check_open()
         writer = self._writer
         if writer is None:
             made = FrameWriter(self._stream._handle, self._max_size)
             writer = self._writer = self._halves.setdefault("writer", made)
-        writer.c.flags = writer.flags = self._stream._send_flags | flags
+        writer.c.flags = writer.flags = self._stream._send_flags
         return writer
 
     def _checked(self, messages: Sequence[Any], fds: Any) -> list[tuple[Any, int, Borrowed | None]]:
@@ -223,11 +227,11 @@ class FrameSending(Closing):
         """Send what is in the wire until nothing is left of it."""
 
         def attempt() -> int:
-            return writer.push(ticket)
+            return writer.push(ticket, flags)
 
         def attempt_fds() -> int:
             assert borrowed is not None
-            return writer.push_fds(ticket, borrowed)
+            return writer.push_fds(ticket, borrowed, flags)
 
         first: Callable[[], int] = attempt if borrowed is None else attempt_fds
         left = self._stream._write(first, flags, deadline)
@@ -236,10 +240,10 @@ class FrameSending(Closing):
                 remaining(deadline)
             left = self._stream._write(attempt, flags, deadline)
 
-    def _finish_send(self, writer: FrameWriter, ticket: int, flags: int) -> None:
+    def _finish_send(self, writer: FrameWriter, ticket: int) -> None:
         """Bring a send to its end that did not send everything at once."""
         try:
-            self._push(writer, ticket, flags, deadline_of(self._stream._write_timeout))
+            self._push(writer, ticket, 0, deadline_of(self._stream._write_timeout))
         except BaseException as problem:
             problem.sent = writer.settle(ticket)  # type: ignore[attr-defined]
             raise
