@@ -117,6 +117,27 @@ def test_guest_that_hangs_is_killed_with_what_it_started(monkeypatch: pytest.Mon
     assert program not in left
 
 
+@pytest.mark.parametrize(
+    ("texts", "tries"),
+    [
+        (["panic: running on goroutine", "@@verdict [0]"], 2),
+        (["fatal error: stack overflow", "@@verdict [1]", "@@verdict [0]"], 2),
+        (["Segmentation fault", "@@verdict [0]"], 1),
+        (["", "@@verdict [0]"], 1),
+        (["panic: "] * 20, starting.GVISOR_TRIES),
+    ],
+)
+def test_gvisor_is_tried_again_if_it_has_died(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, texts: list[str], tries: int
+) -> None:
+    """What gVisor says of its own end is the only reason to run its guest once more."""
+    left = list(texts)
+    monkeypatch.setattr(starting, "run", lambda command, scratch: starting.read(left.pop(0).encode()))
+    starting.start_gvisor(tmp_path, tmp_path / "runsc", tmp_path)
+
+    assert len(texts) - len(left) == tries
+
+
 def test_missing_program_is_a_failure(tmp_path: Path) -> None:
     """A machine without qemu fails, and does not skip."""
     with pytest.raises(SystemExit, match="no-such-qemu is missing"):
