@@ -47,6 +47,13 @@
 #  define UDS_MAX_NAME_LEN UDS_MAX_PATH_LEN
 #endif
 
+/* Whether the file of a name that is longer can be connected to, by a descriptor of its own. */
+#if UDS_HAS_BINDAT && defined(__linux__)
+#  define UDS_HAS_LONG_NAMES 1
+#else
+#  define UDS_HAS_LONG_NAMES 0
+#endif
+
 /* Opens a file into an empty handle, close-on-exec. */
 UDS_FUNCTION int uds_handle_openat(struct uds_handle *into, int directory, const char *name, int flags, int mode)
 {

@@ -212,7 +212,7 @@ def test_bad_folders(folder: int, number: int) -> None:
 @support.needs("bindat")
 def test_names_that_cannot_be(folder: int, short_dir: str) -> None:
     """A name that is missing, too long or not a name is refused, and the error has the path."""
-    with pytest.raises(AddressError, match=rf"with dir_fd the limit is {lib.UDS_MAX_NAME_LEN}; .*long_path"):
+    with pytest.raises(AddressError, match=rf"in a directory the limit is {lib.UDS_MAX_NAME_LEN}; .*long_path"):
         UnixListener.bind("n" * (lib.UDS_MAX_NAME_LEN + 1), dir_fd=folder)
     for call in (UnixListener.bind, UnixStream.connect):
         for name in ("none/s", "s/", f"{short_dir}/{'none' * 50}/s", "sub/" + "n" * 256):
@@ -230,6 +230,20 @@ def test_names_that_cannot_be(folder: int, short_dir: str) -> None:
     with pytest.raises(ConnectionRefusedError):
         UnixStream.connect("sub", dir_fd=folder)
     assert os.listdir(short_dir) == ["sub"]
+
+
+@support.needs("bindat")
+def test_name_that_nobody_could_connect_to(folder: int, short_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a file cannot be reached by its own descriptor (FreeBSD), its name must fit into an address."""
+    monkeypatch.setattr(places, "_LONG_NAMES", False)
+    for call in (UnixListener.bind, UnixStream.connect):
+        with pytest.raises(AddressError, match=rf"in a directory the limit is {lib.UDS_MAX_NAME_LEN}$"):
+            call("n" * (lib.UDS_MAX_NAME_LEN + 1), dir_fd=folder, long_path=True)
+        with pytest.raises(AddressError, match=rf"in a directory the limit is {lib.UDS_MAX_NAME_LEN}$"):
+            call(f"{short_dir}/{'n' * 200}", long_path=True)
+    with UnixListener.bind("n" * lib.UDS_MAX_NAME_LEN, dir_fd=folder, long_path=True, unlink_on_close=True):
+        UnixStream.connect("n" * lib.UDS_MAX_NAME_LEN, dir_fd=folder, long_path=True).close()
+    assert os.listdir(short_dir) == []
 
 
 @support.needs("bindat")

@@ -154,6 +154,7 @@ class _Lib:
     UDS_HAS_BINDAT: int
     UDS_HAS_FILE_MODE: int
     UDS_MAX_NAME_LEN: int
+    UDS_HAS_LONG_NAMES: int
     UDS_O_PATH: int
     def uds_sockaddr_fill(self, address: CData, path: CData | bytes, size: int, terminated: int, /) -> int: ...
     def uds_handle_openat(self, into: CData, directory: int, name: bytes, flags: int, mode: int, /) -> int: ...

@@ -33,6 +33,8 @@ _MAX_PATH: int = lib.UDS_MAX_PATH_LEN
 _LONGEST: int = max(_MAX_PATH, lib.UDS_LONG_PATH_LEN)
 # How long a name in a directory may be.
 _MAX_NAME: int = lib.UDS_MAX_NAME_LEN
+# Whether somebody who asks for long paths may give a file a longer one: it must be possible to connect to it.
+_LONG_NAMES = bool(lib.UDS_HAS_LONG_NAMES)
 _FEATURE = "bindat"
 _STATUS = ffi.typeof("struct uds_status *")
 
@@ -223,9 +225,10 @@ def place_of(addr: AddressLike, dir_fd: Any = None, long_path: bool = False) -> 
             place.directory = place.own(Place(folder, place.directory), lib.UDS_O_PATH | os.O_DIRECTORY).fileno()
         raw = os.fsencode(name)
         place.address = UnixSocketAddr._make("path", raw) if len(raw) <= _limit(place.directory) else None
-        if place.address is None and not long_path:
-            text = f"the name {name!r} is {len(raw)} bytes long; with dir_fd the limit is {_MAX_NAME}"
-            raise AddressError(f"{text}; bind() and connect() take longer ones with long_path=True")
+        if place.address is None and not (long_path and _LONG_NAMES):
+            text = f"the name {name!r} is {len(raw)} bytes long; in a directory the limit is {_MAX_NAME}"
+            way_out = "; bind() and connect() take longer ones with long_path=True" if _LONG_NAMES else ""
+            raise AddressError(text + way_out)
     except BaseException:
         place.__exit__()
         raise
