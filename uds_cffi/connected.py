@@ -99,7 +99,8 @@ class Connected(Socket, HasPeer):
         Args:
             addr: a UnixSocketAddr, or a path as str, bytes or os.PathLike.
             bind: an address to bind to first, so that the peer sees a name; "" lets Linux choose an abstract one.
-            timeout: seconds to wait while the listener's backlog is full (float), or None to wait for ever.
+            timeout: seconds to wait while the listener's backlog is full (float), or None to wait for ever.  Other
+                systems than Linux refuse a connection then (ECONNREFUSED; read in their sources, never run there).
             nonblocking: whether the socket is nonblocking, from before it connects (bool).
             options: names and values of options, set before it binds and connects (a mapping).
             dir_fd: where a relative path begins: a directory, as int or an object with ``fileno()``.
