@@ -76,8 +76,8 @@ def about_abi(wheel: Path) -> list[str]:
 
 def use(wheel: Path, interpreter: str, work: Path) -> str:
     """Install a wheel in a folder for an interpreter of a manylinux system, use it, and return the version."""
-    folder = work / f"for-{interpreter}"
     version = run(program(interpreter), "-c", "import platform; print(platform.python_version())").strip()
+    folder = work / f"for-{version}"
     # Ours may be newer than any pip that an old interpreter can run.
     system = f"manylinux2014_{platform.machine()}"
     which = ("--implementation", "cp", "--python-version", version, "--platform", system, "--only-binary=:all:")

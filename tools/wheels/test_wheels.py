@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
@@ -12,6 +13,7 @@ from zipfile import ZipFile
 import pytest
 
 from tools.commands import Failure
+from tools.wheels import __main__ as command
 from tools.wheels import build, check
 
 
@@ -29,6 +31,28 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wheel(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the wheel as it would be published."""
     return build.repair(built, tmp_path_factory.mktemp("wheels"))
+
+
+@pytest.mark.parametrize(
+    ("here", "used"),
+    [
+        ({"python3.9", "python3.11", "python3.13"}, ["python3.9", "python3.13"]),
+        ({"python3.11"}, ["python3.11"]),
+        (set(), [sys.executable]),
+    ],
+)
+def test_wheel_is_used_on_what_is_here(monkeypatch: pytest.MonkeyPatch, here: set[str], used: list[str]) -> None:
+    """It is used on the oldest and on the newest interpreter that run on this machine, and never on none."""
+    monkeypatch.setattr(command, "runs", here.__contains__)
+
+    assert command.users() == used
+
+
+def test_name_that_does_not_run_is_no_interpreter() -> None:
+    """A program that is missing, or fails, is none."""
+    assert command.runs(sys.executable)
+    assert not command.runs("no-such-python")
+    assert not command.runs("false")
 
 
 def renamed(wheel: Path, into: Path, name: str) -> Path:
@@ -95,7 +119,7 @@ def test_wheel_that_cannot_be_used_is_found(wheel: Path, tmp_path: Path) -> None
     cut = repacked(wheel, tmp_path, lambda name, data: (name, b"" if name.endswith(".so") else data))
 
     with pytest.raises(Failure, match="ImportError"):
-        check.use(cut, "python3.9", tmp_path)
+        check.use(cut, sys.executable, tmp_path)
 
 
 def test_missing_compiler_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
