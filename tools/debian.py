@@ -37,14 +37,32 @@ def extract(packages: Sequence[str], into: Path, *, suite: str, architecture: st
         archive.extract(packages, into, dependencies=dependencies)
 
 
+def source(package: str, into: Path, *, suite: str) -> Path:
+    """Download the sources of a package as its authors gave them out, without Debian's changes.
+
+    Args:
+        package: The name of the source package.
+        into: The folder that the file is put into; made if it is missing.
+        suite: As for packages.
+
+    Returns:
+        The archive.
+
+    Raises:
+        SystemExit: It is not there, or the mirror is not.
+    """
+    with Suite(suite, "amd64", kind="deb-src") as archive:
+        return archive.source(package, into)
+
+
 class Suite:
     """One suite for one architecture, with apt's lists of it; a context manager that removes them."""
 
-    def __init__(self, suite: str, architecture: str) -> None:
+    def __init__(self, suite: str, architecture: str, *, kind: str = "deb") -> None:
         self._scratch = tempfile.TemporaryDirectory(prefix="debian-")
         self._work = Path(self._scratch.name)
         try:
-            self._configure(suite, architecture)
+            self._configure(suite, architecture, kind)
             self._run("apt-get", "--quiet=2", "update")
         except BaseException:
             self.close()
@@ -60,13 +78,13 @@ class Suite:
         """Remove the lists."""
         self._scratch.cleanup()
 
-    def _configure(self, suite: str, architecture: str) -> None:
+    def _configure(self, suite: str, architecture: str, kind: str) -> None:
         if not KEYS.is_file():
             raise SystemExit(f"debian: Debian's keys are missing: {KEYS}; apt-get install debian-archive-keyring")
         for folder in ("lists/partial", "cache/archives/partial"):
             (self._work / folder).mkdir(parents=True)
         (self._work / "sources.list").write_text(
-            f"deb [signed-by={KEYS} arch={architecture}] {mirror()} {suite} main\n", encoding="utf-8"
+            f"{kind} [signed-by={KEYS} arch={architecture}] {mirror()} {suite} main\n", encoding="utf-8"
         )
         (self._work / "status").touch()
         settings = {
@@ -111,6 +129,15 @@ class Suite:
         for package in found:
             self._run("dpkg", "-x", str(package), str(into))
         shutil.rmtree(place)
+
+    def source(self, package: str, into: Path) -> Path:
+        """Download the archive of a package's sources; see the function of the same name."""
+        into.mkdir(parents=True, exist_ok=True)
+        self._run("apt-get", "--quiet=2", "source", "--download-only", "--tar-only", package, cwd=into)
+        found = sorted(into.glob("*.orig.tar.*[!c]"))
+        if len(found) != 1:
+            raise SystemExit(f"debian: apt-get gave {len(found)} archives of the sources of {package}")
+        return found[0]
 
     def meant(self, package: str) -> str:
         """Return the package that an empty one stands for: its first dependency."""

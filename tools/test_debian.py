@@ -31,6 +31,14 @@ def test_packages_of_another_architecture_are_unpacked(tmp_path: Path) -> None:
     assert state() == before
 
 
+def test_sources_are_fetched(tmp_path: Path) -> None:
+    """The archive of a source package is there, as its authors gave it out, and a missing one is an error."""
+    with debian.Suite("bookworm", "amd64", kind="deb-src") as suite:
+        assert suite.source("zlib", tmp_path).name.startswith("zlib_1.2.13")
+        with pytest.raises(SystemExit, match="no-such-package"):
+            suite.source("no-such-package", tmp_path / "none")
+
+
 def state() -> tuple[str, list[str]]:
     """Return what of the machine must not change."""
     architectures = subprocess.run(

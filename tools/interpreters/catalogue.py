@@ -58,6 +58,11 @@ def _frozen(version: str, tag: str) -> Interpreter:
     return Interpreter(f"python{version}t", "PyPI's freeze-core and Debian sid", provide, tag, has_lock=False)
 
 
+def _musl(version: str, tag: str) -> Interpreter:
+    provide = partial(frozen.over_musl, version=version)
+    return Interpreter(f"python{version}-musl", "PyPI's freeze-core and Debian sid", provide, tag)
+
+
 INTERPRETERS = {
     interpreter.name: interpreter
     for interpreter in (
@@ -66,6 +71,7 @@ INTERPRETERS = {
         _debian("python3.15", "sid", "python3.15", "cp315-abi3"),
         _frozen("3.14", "cp314-cp314t"),
         _frozen("3.15", "cp315-abi3.abi3t"),
+        _musl("3.13", ALL_CPYTHONS),
         _here("pypy3", "pp39-pypy39_pp73"),
         _debian("pypy7.3.19", "trixie", "pypy3.11", "pp311-pypy311_pp73"),
         _debian("pypy8.0", "sid", "pypy3.11", "pp311-pypy311_pp80"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from tools import commands
 from tools.commands import Failure
 from tools.interpreters import __main__ as program
-from tools.interpreters import catalogue, trial
+from tools.interpreters import catalogue, musl, trial
 from tools.interpreters.catalogue import INTERPRETERS, Interpreter
 
 HERE = Interpreter("here", "this machine", lambda work: Path(sys.executable), "cp39-abi3")
@@ -113,3 +114,23 @@ def test_environment_has_its_own_interpreter(tmp_path: Path) -> None:
 
     assert commands.run(python, "-c", "import sys; print(sys.prefix)").strip() == str(tmp_path / "venv")
     assert str(tmp_path / "venv") in commands.pip("--version", python=python)
+
+
+def test_compiler_is_for_musl(tmp_path: Path) -> None:
+    """What is compiled for musl needs musl's library alone."""
+    source, out = tmp_path / "module.c", tmp_path / "module.so"
+    source.write_text('#include <stdio.h>\nint main_of_it(void) { return puts("x"); }\n', encoding="utf-8")
+
+    compiler = musl.compiler(tmp_path)
+    commands.run(compiler, "-shared", "-fPIC", source, "-o", out)
+
+    assert commands.run(commands.program("patchelf"), "--print-needed", out).split() == ["libc.so"]
+    assert musl.settings(compiler)["CC"] == str(compiler)
+
+
+def test_missing_compiler_for_musl_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the package that compiles for musl, the failure says what to install."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+
+    with pytest.raises(Failure, match=r"ziglang is missing: .* -m pip install ziglang"):
+        musl.compiler(tmp_path)
