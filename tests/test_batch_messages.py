@@ -308,8 +308,11 @@ def without_descriptors() -> None:
     # One number is free.
     free = os.dup(two.fileno())
     os.close(free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, free + 1))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, hard))
     with two.recv_batch(9, 9, messages=True) as batch:
+        # Before Linux 6.13 a pid is read from a file.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         errors = [message.error for packet in batch for message in packet.messages]
         assert errors[0] is None
         assert [problem.errno for problem in errors[1:]] == [errno.EMFILE] * 2
