@@ -97,7 +97,8 @@ def carry_out(plan: dict[str, Any]) -> int:
         console = os.open("/dev/console", os.O_RDWR)
         for number in range(3):
             os.dup2(console, number)
-    print(f"@@kernel {os.uname().sysname} {os.uname().release} {os.uname().machine}", flush=True)
+    # Firmware may have left its last line open.
+    print(f"\n@@kernel {os.uname().sysname} {os.uname().release} {os.uname().machine}", flush=True)
     for module in sorted(glob.glob("/guest/modules/*")):
         load(module)
     os.chdir(plan["folder"])

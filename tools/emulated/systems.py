@@ -114,7 +114,7 @@ GUESTS = (
         MACHINE,
         tests=True,
         kernel=("linux-image-powerpc64le", "trixie"),
-        command=("qemu-system-ppc64", "-M", "pseries", "-cpu", "power9"),
+        command=("qemu-system-ppc64", "-M", "pseries", "-cpu", "power9", "-vga", "none"),
         console="hvc0",
     ),
     Guest(
