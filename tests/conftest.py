@@ -6,6 +6,7 @@ import collections
 import gc
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -108,6 +109,15 @@ def datagrams() -> Iterator[tuple[uds_cffi.UnixDatagram, uds_cffi.UnixDatagram]]
     one, two = uds_cffi.UnixDatagram.pair()
     with one, two:
         yield one, two
+
+
+@pytest.fixture
+def many_switches() -> Iterator[None]:
+    """Let threads take turns after each microsecond."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import functools
 import gc
 import os
 import select
+import shutil
 import signal
 import sys
 import threading
@@ -71,6 +72,20 @@ TYPES = [
     pytest.param(uds_cffi.UnixSeqpacketConn, marks=needs("seqpacket")),
 ]
 PACKET_TYPES = TYPES[1:]
+
+
+def compiler(name: str) -> str:
+    """Return a compiler's path.
+
+    A user's machine may lack one. The environment in which all must be there says so,
+    and then it is an error.
+    """
+    found = shutil.which(name)
+    if found is None:
+        if os.environ.get("UDS_REQUIRE_COMPILERS") == "1":
+            pytest.fail(f"the compiler {name} is required here and is missing")
+        pytest.skip(f"the compiler {name} is missing")
+    return found
 
 
 def raises_errno(code: int) -> Any:

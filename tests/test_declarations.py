@@ -33,27 +33,13 @@ MODES = {"normal": (), "minimal": ("-DUDS_MINIMAL=1",)}
 # --- The C --------------------------------------------------------------------------------------
 
 
-def compiler(name: str) -> str:
-    """Return a compiler's path.
-
-    Users' machines may lack one of the two. The environment in which both must be there says so,
-    and then it is an error.
-    """
-    found = shutil.which(name)
-    if found is None:
-        if os.environ.get("UDS_REQUIRE_COMPILERS") == "1":
-            pytest.fail(f"the compiler {name} is required here and is missing")
-        pytest.skip(f"the compiler {name} is missing")
-    return found
-
-
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", ["gcc", "clang"])
 def test_each_file_compiles_alone(name, mode):
     """Every C file compiles by itself, without a warning."""
     # One call for all files; a compiler takes each as a unit of its own.
     done = subprocess.run(
-        [compiler(name), *STRICT, *MACROS, *MODES[mode], *C_FILES],
+        [support.compiler(name), *STRICT, *MACROS, *MODES[mode], *C_FILES],
         cwd=support.ROOT,
         capture_output=True,
         text=True,
@@ -144,7 +130,7 @@ def test_errors_in_c_name_the_true_line(tmp_path):
         expected.append(f"declarations/{concern}.c:{len(lines) + 1}:")
     joined = runpy.run_path(str(tmp_path / "build_ffi.py"))["joined_source"](False)
     done = subprocess.run(
-        [compiler("gcc"), "-fsyntax-only", *MACROS, "-x", "c", "-"],
+        [support.compiler("gcc"), "-fsyntax-only", *MACROS, "-x", "c", "-"],
         input=joined,
         capture_output=True,
         text=True,

@@ -22,15 +22,6 @@ from uds_cffi import MSG_DONTWAIT, FramedStream, UnixStream
 LARGE = 50000
 
 
-@pytest.fixture
-def many_switches():
-    """Let threads take turns after each microsecond."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
 @contextlib.contextmanager
 def perhaps_refused():
     """Let a call be refused because of another one, or because nothing is there."""

@@ -237,7 +237,7 @@ def test_pickles_load_what_they_need(value):
 
 
 def test_threads_use_names_for_the_first_time():
-    """Threads that use public names for the first time at the same moment all get the same objects."""
+    """Threads that use the library for the first time at the same moment all get the same objects, and each works."""
     shown = fresh(
         """
         import threading
@@ -249,6 +249,11 @@ def test_threads_use_names_for_the_first_time():
         def look(first):
             begin.wait()
             order = names[first:] + names[:first]
+            one, two = uds_cffi.UnixStream.pair()
+            with one, two:
+                one.send_fds(b"x", [0])
+                two.recv_fds(1, 1)[1].close()
+                two.local_addr().path, repr(two.options), uds_cffi.UnixSocketAddr.from_uri("unix:/x")
             found.append({name: getattr(uds_cffi, name) for name in order})
         threads = [threading.Thread(target=look, args=[place * 6]) for place in range(8)]
         for thread in threads:

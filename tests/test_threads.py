@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import sys
 import threading
 
 import blocked
@@ -208,13 +207,13 @@ def test_threads_may_receive_on_the_same_socket(kind):
     assert sorted(data for result in results for data in result[0]) == [b"%08d" % number for number in range(count)]
 
 
+@pytest.mark.usefixtures("many_switches")
 def test_threads_that_take_the_same_descriptor_get_the_same_owner():
     """Two threads that index a received set at once get one object, and neither is told that it is closed."""
     one, two = UnixStream.pair()
     rounds = 300
     meeting = threading.Barrier(2)
     sets = []
-    interval = sys.getswitchinterval()
 
     def take():
         taken = []
@@ -227,12 +226,8 @@ def test_threads_that_take_the_same_descriptor_get_the_same_owner():
         for _ in range(rounds):
             one.send_fds(b"x", [0])
             sets.append(two.recv_fds(1, 1)[1])
-        sys.setswitchinterval(1e-6)
-        try:
-            with support.in_thread(take) as first, support.in_thread(take) as second:
-                pass
-        finally:
-            sys.setswitchinterval(interval)
+        with support.in_thread(take) as first, support.in_thread(take) as second:
+            pass
     for mine, theirs in zip(first[0], second[0]):
         assert mine is theirs
         assert not mine.closed

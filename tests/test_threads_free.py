@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import queue
-import sys
 import sysconfig
-import threading
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 from typing import Any, Callable
 
@@ -22,40 +18,16 @@ import blocked
 import pytest
 import support
 from blocked import KINDS, MARKS
+from crowd import EACH, SIZE, record, together
 
 import uds_cffi
-from uds_cffi import FramedStream, OwnedFd, SocketAncillary, UnixDatagram, UnixStream
+from uds_cffi import SocketAncillary
+
+pytestmark = pytest.mark.usefixtures("many_switches")
 
 EACH_KIND = pytest.mark.parametrize("kind", [pytest.param(kind, marks=MARKS[kind]) for kind in KINDS])
 
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-
-# As many as make each other wait on a machine with few processors, and as many messages as take each a short while.
-CROWD = 4
-EACH = 150
-SIZE = 24
-
-
-@pytest.fixture(autouse=True)
-def impatient() -> Iterator[None]:
-    """Let an interpreter with a global lock hand it on as often as it can."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
-def together(*functions: Callable[[], Any]) -> list[Any]:
-    """Run functions in threads that begin at the same moment, and return what each returns."""
-    meeting = threading.Barrier(len(functions))
-
-    def begin(function: Callable[[], Any]) -> Any:
-        meeting.wait(support.PATIENCE)
-        return function()
-
-    with contextlib.ExitStack() as threads:
-        outcomes = [threads.enter_context(support.in_thread(begin, function)) for function in functions]
-    return [outcome[0] for outcome in outcomes]
 
 
 # --- The lock -----------------------------------------------------------------------------------
@@ -79,43 +51,7 @@ print(getattr(sys, "_is_gil_enabled", lambda: True)())
     assert support.python("-W", "error", "-c", program).strip() == str(not FREE_THREADED)
 
 
-def test_first_use_by_all_at_once():
-    """Threads that use the library for the first time at the same moment each find all of it."""
-    program = """
-import sys, threading, uds_cffi
-names = sorted(uds_cffi.__all__)
-meeting = threading.Barrier(6)
-failures = []
-
-def use(turn):
-    meeting.wait()
-    try:
-        for name in names[turn:] + names[:turn]:
-            getattr(uds_cffi, name)
-        one, two = uds_cffi.UnixStream.pair(options={"send_buffer": 65536})
-        with one, two:
-            one.send_fds(b"x", [0])
-            two.recv_fds(1, 1)[1].close()
-            two.local_addr().path, repr(two.options), uds_cffi.UnixSocketAddr.from_uri("unix:/x")
-    except BaseException as problem:
-        failures.append(problem)
-
-sys.setswitchinterval(1e-6)
-threads = [threading.Thread(target=use, args=(9 * turn,)) for turn in range(6)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-print(failures)
-"""
-    assert support.python("-W", "error", "-c", program).strip() == "[]"
-
-
 # --- Sending and receiving ----------------------------------------------------------------------
-
-
-def record(sender: int, number: int) -> bytes:
-    return b"%04d %06d" % (sender, number) + b"." * (SIZE - 11)
 
 
 def senders(sock: Any) -> list[Callable[[bytes], object]]:
@@ -278,120 +214,3 @@ def close_and_look(kind: str, one: Any, two: Any, changes: queue.SimpleQueue[Non
 def drain(sock: Any) -> None:
     while blocked.data_of(sock.recv(4096)):
         pass
-
-
-# --- Owners -------------------------------------------------------------------------------------
-
-
-def test_one_descriptor_many_takers():
-    """Of threads that detach, close or move the same descriptor at once one gets it, and the others are told."""
-    outcomes = Counter()
-    for _ in range(EACH):
-        read, write = os.pipe()
-        os.close(write)
-        owned = OwnedFd(read)
-
-        def detach(owned: OwnedFd = owned) -> int:
-            try:
-                return owned.detach()
-            except OSError as problem:
-                return -problem.errno
-
-        numbers = together(*[detach] * CROWD)
-        taken = [number for number in numbers if number >= 0]
-        assert taken == [read]
-        os.close(read)
-        outcomes.update(number for number in numbers if number < 0)
-    assert set(outcomes) == {-errno.EBADF}
-
-
-def test_sets_of_descriptors_share_their_slots():
-    """Threads that receive and close sets of descriptors use the same slots again and again; none closes another's."""
-
-    def work() -> int:
-        one, two = UnixStream.pair()
-        with one, two:
-            for _ in range(EACH):
-                one.send_fds(b"x", [one, two])
-                _, fds = two.recv_fds(1, 2)
-                kept = fds[1]
-                assert [support.is_open(number) for number in fds.numbers()] == [True, True]
-                fds.close()
-                fds.close()
-                assert support.is_open(kept.fileno())
-                kept.close()
-        return EACH
-
-    assert together(*[work] * CROWD) == [EACH] * CROWD
-
-
-# --- Batches and frames -------------------------------------------------------------------------
-
-
-def test_batches_of_many_threads():
-    """Batches that threads send and receive on the same two sockets lose no packet, and bring none twice."""
-    one, two = UnixDatagram.pair()
-    two.set_read_timeout(support.PATIENCE)
-
-    def send(sender: int) -> None:
-        for first in range(0, EACH, 10):
-            packets = [record(sender, number) for number in range(first, first + 10)]
-            while packets:
-                del packets[: one.send_batch(packets)]
-
-    def receive() -> list[bytes]:
-        got: list[bytes] = []
-        while True:
-            with two.recv_batch(16, SIZE) as batch:
-                got += [data for data in batch.data if not data.startswith(b"the end")]
-                ends = len(batch.data) - len([data for data in batch.data if not data.startswith(b"the end")])
-            for _ in range(ends - 1):
-                # Another thread's.
-                one.send(b"the end")
-            if ends:
-                return got
-
-    with one, two, contextlib.ExitStack() as threads:
-        outcomes = [threads.enter_context(support.in_thread(receive)) for _ in range(CROWD)]
-        together(*[lambda sender=sender: send(sender) for sender in range(CROWD)])
-        for _ in outcomes:
-            one.send(b"the end")
-        threads.close()
-    got = Counter(data for outcome in outcomes for data in outcome[0])
-    assert got == Counter(record(sender, number) for sender in range(CROWD) for number in range(EACH))
-
-
-def test_frames_of_many_receivers():
-    """Several threads receive on one FramedStream: some are refused, and each message comes out of exactly one call."""
-    one, two = UnixStream.pair()
-    two.set_read_timeout(support.PATIENCE)
-    # More of a kind than one receive takes, and of lengths that change.
-    messages = [b"%06d" % number * (1 + number % 7) for number in range(6 * EACH)]
-    done = threading.Event()
-
-    def receive(call: Callable[[], list[bytes] | None]) -> list[bytes]:
-        got: list[bytes] = []
-        while not done.is_set():
-            try:
-                found = call()
-            except OSError as problem:
-                if problem.errno != errno.EBUSY:
-                    raise
-                continue
-            if found is None:
-                continue
-            got += found
-            if b"the end" in found:
-                done.set()
-        return got
-
-    with FramedStream(one) as sending, FramedStream(two) as receiving:
-
-        def send() -> list[bytes]:
-            for place in range(0, len(messages), 5):
-                sending.send_messages(messages[place : place + 5])
-            sending.send_message(b"the end")
-            return []
-
-        found = together(send, *[partial(receive, receiving.try_recv_messages)] * CROWD)
-    assert Counter(data for got in found for data in got) == Counter([*messages, b"the end"])
