@@ -13,8 +13,8 @@ from pathlib import Path
 PATIENCE = 1800.0
 
 
-class Failure(Exception):
-    """Something that is needed could not be done, with what was said about it."""
+class Failure(SystemExit):
+    """Something that is needed could not be done, with what was said about it: whoever cannot go on ends with that."""
 
 
 def run(
@@ -24,14 +24,14 @@ def run(
     path: Path | None = None,
     may_fail: bool = False,
 ) -> str:
-    """Return what a program prints, its complaints included.
+    """Return what a program prints.
 
     Args:
         command: The program and its arguments.
         cwd: Where it runs.
         environment: What is different in its environment.
         path: A folder where it looks for programs first.
-        may_fail: Whether a failure is told by what it prints alone.
+        may_fail: Whether a failure is told by what it prints alone, with its complaints behind that.
 
     Raises:
         Failure: It is missing, or fails and may not.
@@ -46,8 +46,7 @@ def run(
             cwd=cwd,
             env=variables,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            capture_output=True,
             text=True,
             check=False,
             timeout=PATIENCE,
@@ -56,8 +55,10 @@ def run(
         raise Failure(f"{words[0]} is missing") from None
     except subprocess.TimeoutExpired as late:
         raise Failure(f"{' '.join(words)} did not end within {PATIENCE:.0f} s\n{late.output}") from None
-    if done.returncode and not may_fail:
-        raise Failure(f"{' '.join(words)}: exit status {done.returncode}\n{done.stdout}")
+    if may_fail:
+        return done.stdout + done.stderr
+    if done.returncode:
+        raise Failure(f"{' '.join(words)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
 
 

@@ -7,17 +7,14 @@ who may sign is Debian: the keys are those of the package debian-archive-keyring
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+from .commands import Failure, run
 
-# Longer than any step takes; only one that hangs reaches it.
-PATIENCE = 600.0
+KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 def extract(packages: Sequence[str], into: Path, *, suite: str, architecture: str, dependencies: bool = False) -> None:
@@ -31,7 +28,7 @@ def extract(packages: Sequence[str], into: Path, *, suite: str, architecture: st
         dependencies: Also what they need to run (Depends and Pre-Depends), and what that needs.
 
     Raises:
-        SystemExit: A package is not there, or the mirror is not.
+        Failure: A package is not there, or the mirror is not.
     """
     with Suite(suite, architecture) as archive:
         archive.extract(packages, into, dependencies=dependencies)
@@ -49,7 +46,7 @@ def source(package: str, into: Path, *, suite: str) -> Path:
         The archive.
 
     Raises:
-        SystemExit: It is not there, or the mirror is not.
+        Failure: It is not there, or the mirror is not.
     """
     with Suite(suite, "amd64", kind="deb-src") as archive:
         return archive.source(package, into)
@@ -80,7 +77,7 @@ class Suite:
 
     def _configure(self, suite: str, architecture: str, kind: str) -> None:
         if not KEYS.is_file():
-            raise SystemExit(f"debian: Debian's keys are missing: {KEYS}; apt-get install debian-archive-keyring")
+            raise Failure(f"Debian's keys are missing: {KEYS}; apt-get install debian-archive-keyring")
         for folder in ("lists/partial", "cache/archives/partial"):
             (self._work / folder).mkdir(parents=True)
         (self._work / "sources.list").write_text(
@@ -125,7 +122,7 @@ class Suite:
         into.mkdir(parents=True, exist_ok=True)
         found = sorted(place.glob("*.deb"))
         if len(found) < len(set(packages)):
-            raise SystemExit(f"debian: apt-get gave {len(found)} of the packages {', '.join(packages)}")
+            raise Failure(f"apt-get gave {len(found)} of the packages {', '.join(packages)}")
         for package in found:
             self._run("dpkg", "-x", str(package), str(into))
         shutil.rmtree(place)
@@ -136,7 +133,7 @@ class Suite:
         self._run("apt-get", "--quiet=2", "source", "--download-only", "--tar-only", package, cwd=into)
         found = sorted(into.glob("*.orig.tar.*[!c]"))
         if len(found) != 1:
-            raise SystemExit(f"debian: apt-get gave {len(found)} archives of the sources of {package}")
+            raise Failure(f"apt-get gave {len(found)} archives of the sources of {package}")
         return found[0]
 
     def meant(self, package: str) -> str:
@@ -144,11 +141,11 @@ class Suite:
         lines = self._run("apt-cache", "depends", "--important", package).splitlines()
         names = [line.partition("Depends:")[2].strip() for line in lines if "Depends:" in line]
         if not names:
-            raise SystemExit(f"debian: {package} depends on nothing")
+            raise Failure(f"{package} depends on nothing")
         return names[0]
 
     def _run(self, *command: str, cwd: Path | None = None) -> str:
-        environment = {**os.environ, "APT_CONFIG": str(self._work / "apt.conf"), "LC_ALL": "C.UTF-8"}
+        environment = {"APT_CONFIG": str(self._work / "apt.conf"), "LC_ALL": "C.UTF-8"}
         return run(*command, cwd=cwd, environment=environment)
 
 
@@ -157,7 +154,7 @@ def mirror() -> str:
     text = run("apt-get", "indextargets", "--format", "$(LABEL)|$(REPO_URI)", "Created-By: Packages")
     found = [address for label, _, address in (line.partition("|") for line in text.splitlines()) if label == "Debian"]
     if not found:
-        raise SystemExit("debian: apt's configuration has no mirror of Debian whose lists are here; apt-get update")
+        raise Failure("apt's configuration has no mirror of Debian whose lists are here; apt-get update")
     return found[0]
 
 
@@ -168,27 +165,3 @@ def acquiring() -> str:
     """
     lines = run("apt-config", "dump", "Acquire").splitlines()
     return "".join(f"{line}\n" for line in lines if not line.startswith("Acquire::IndexTargets"))
-
-
-def run(*command: str, cwd: Path | None = None, environment: dict[str, str] | None = None) -> str:
-    """Return what a program prints.
-
-    Raises:
-        SystemExit: It is missing or fails; what it said is in the text.
-    """
-    try:
-        done = subprocess.run(
-            command,
-            cwd=cwd,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-        )
-    except FileNotFoundError:
-        raise SystemExit(f"debian: {command[0]} is missing: this needs a Debian") from None
-    if done.returncode:
-        raise SystemExit(f"debian: {' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout

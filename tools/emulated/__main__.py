@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tools import debian
+from tools import commands, debian
 
 from . import roots, table
 from .judging import judge
@@ -58,7 +58,7 @@ class Builder:
         root = self._work / guest.name / "root"
         root.parent.mkdir()
         # Nothing writes into a file that is there.
-        debian.run("cp", "--archive", "--link", str(made), str(root))
+        commands.run("cp", "--archive", "--link", made, root)
         return root
 
     def _made(self, processor: Processor) -> Path:

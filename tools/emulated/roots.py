@@ -6,16 +6,16 @@ compiler, and what the tests need is pure Python.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import lzma
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import build_ffi
 from tools import debian
+from tools.commands import Failure, pip
+from tools.portability.check import generate
 from tools.portability.zig import Zig
 
 from .namespaces import within
@@ -53,15 +53,11 @@ class Shared:
     def __init__(self, work: Path) -> None:
         self.work = work
         self.zig = Zig(work)
-        self.source = work / "module.c"
+        self.source = generate(work)
         self.pure = work / "pure"
-        # It prints what it does.
-        with contextlib.redirect_stdout(sys.stderr):
-            build_ffi.builder(minimal=False).emit_c_code(str(self.source))
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(self.pure)]
         # For the oldest Python of a guest; and as if for another interpreter, so that nothing compiled is taken.
         others = ["--only-binary=:all:", "--implementation=py", "--abi=none", "--platform=any", "--python-version=3.11"]
-        debian.run(*command, *others, *PURE)
+        pip("install", "--quiet", "--target", self.pure, *others, *PURE)
 
 
 def build(shared: Shared, processor: Processor, root: Path, native: Path | None) -> None:
@@ -95,7 +91,7 @@ def extension(shared: Shared, processor: Processor, out: Path) -> None:
     """Compile the library for a processor."""
     said = shared.zig.extension(processor.triple, shared.source, out, build_ffi.FEATURE_MACROS)
     if said:
-        raise SystemExit(f"emulated: the library does not compile for {processor.triple}:\n{said}")
+        raise Failure(f"the library does not compile for {processor.triple}:\n{said}")
 
 
 def precompile(root: Path, native: Path | None, own: bool) -> None:

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tools.commands import Failure
+
 from .guest import VERDICT
 from .namespaces import ALONE, within
 from .packing import pack
@@ -62,7 +64,7 @@ def start(guest: Guest, root: Path, kernel: Path) -> Said:
     """Run a guest to its end.
 
     Raises:
-        SystemExit: What it needs on this machine is missing.
+        Failure: What it needs on this machine is missing.
     """
     scratch = root.parent
     if guest.kind == NATIVE:
@@ -109,7 +111,7 @@ def start_gvisor(root: Path, program: Path, scratch: Path) -> Said:
 def run(command: Sequence[str], scratch: Path) -> Said:
     """Run a guest's command, and kill it and all that it has started when its time is over."""
     if shutil.which(command[0]) is None:
-        raise SystemExit(f"emulated: {command[0]} is missing; see docs/other-linuxes.md")
+        raise Failure(f"{command[0]} is missing; see docs/other-linuxes.md")
     output = scratch / "output"
     with output.open("wb") as file:
         process = subprocess.Popen(

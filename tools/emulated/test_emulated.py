@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.commands import Failure
 from tools.emulated import guest as first
 from tools.emulated import namespaces, packing, selection, starting, table
 from tools.emulated.__main__ import main
@@ -105,6 +106,7 @@ def test_status_of_a_program_in_a_guest() -> None:
     assert first.run([sys.executable, "-c", "import time; time.sleep(600)"], environment, 0.5) == 124
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make namespaces")
 def test_guest_that_hangs_is_killed_with_what_it_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """When its time is over nothing runs on, and what it had said is there, without a verdict."""
     monkeypatch.setattr(starting, "PATIENCE", 1.0)
@@ -140,7 +142,7 @@ def test_gvisor_is_tried_again_if_it_has_died(
 
 def test_missing_program_is_a_failure(tmp_path: Path) -> None:
     """A machine without qemu fails, and does not skip."""
-    with pytest.raises(SystemExit, match="no-such-qemu is missing"):
+    with pytest.raises(Failure, match="no-such-qemu is missing"):
         starting.run(["no-such-qemu"], tmp_path)
 
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tools.portability.check import sources
+from tools.portability.check import generate
 from tools.portability.zig import Zig
 
 from . import package, selection
@@ -32,21 +32,21 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     systems = [system for system in SYSTEMS if system.name in (chosen.only or {each.name for each in SYSTEMS})]
     zig = Zig(chosen.work.resolve())
-    sources(zig.work)
+    source = generate(zig.work)
     builder = Builder(zig)
     tests = ["tests"] if chosen.all else [f"tests/{module}.py" for module in selection.SOME]
     if any(argument.startswith("tests/") for argument in chosen.pytest):
         tests = []
-    bad = [system.name for system in systems if not run(builder, system, [*tests, *chosen.pytest])]
+    bad = [system.name for system in systems if not run(builder, system, source, [*tests, *chosen.pytest])]
     print(f"foreign: {len(systems)} systems, failed: {', '.join(bad) or 'none'}")
     return 1 if bad else 0
 
 
-def run(builder: Builder, system: System, arguments: list[str]) -> bool:
+def run(builder: Builder, system: System, source: Path, arguments: list[str]) -> bool:
     """Build for one system and run its tests; say whether all passed."""
     begin = time.monotonic()
     python, module = package.environment(builder.zig.work / f"env-{system.name}")
-    builder.module(system, builder.zig.work / "module.c", module)
+    builder.module(system, source, module)
     shutil.copy(selection.__file__, module.parent.parent / "foreign_selection.py")
     print(f"foreign: {system.name}: built in {time.monotonic() - begin:.1f} s", flush=True)
     # Its path is part of a socket's address, and short.

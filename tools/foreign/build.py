@@ -11,11 +11,10 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools.commands import Failure, program, run
 from tools.portability import check
 from tools.portability.zig import Zig
 
@@ -31,10 +30,6 @@ PYTHON = re.compile(r"_?Py")
 STANDIN_FLAGS = ("-std=gnu11", "-O1", "-g0", "-fPIC", "-Wall", "-Wextra", "-Werror")
 
 
-class Failed(Exception):
-    """Something could not be compiled or linked; the text says what."""
-
-
 class Builder:
     """Compiles, renames and links.
 
@@ -42,12 +37,12 @@ class Builder:
         zig: The compiler that has the systems' headers; everything is written into its folder.
 
     Raises:
-        SystemExit: A tool is missing.
+        Failure: A tool is missing.
     """
 
     def __init__(self, zig: Zig) -> None:
         self.zig = zig
-        self._cc, self._objcopy, self._nm = (_tool(name) for name in ("cc", "objcopy", "nm"))
+        self._cc, self._objcopy, self._nm = (program(name) for name in ("cc", "objcopy", "nm"))
         self._overrides = zig.work / "overrides"
         (self._overrides / "sys").mkdir(parents=True, exist_ok=True)
         errors = {name: getattr(errno, name) for name in dir(errno) if name.startswith("E")}
@@ -78,7 +73,7 @@ class Builder:
         else:
             self._zig(system.triple, source, out, *flags)
         renames = [f"--redefine-sym={old}={new}" for old, new in self._renamed(system, out)]
-        _run([self._objcopy, *renames, str(out)])
+        run(self._objcopy, *renames, str(out))
         return out
 
     def standin(self, system: System) -> list[Path]:
@@ -89,7 +84,7 @@ class Builder:
 
     def _part(self, source: Path) -> Path:
         out = self.zig.work / f"standin-{source.stem}.o"
-        _run([self._cc, *STANDIN_FLAGS, "-c", str(source), "-o", str(out)])
+        run(self._cc, *STANDIN_FLAGS, "-c", str(source), "-o", str(out))
         return out
 
     def _zig(self, triple: str, source: Path, out: Path, *flags: str) -> None:
@@ -97,22 +92,22 @@ class Builder:
         out.unlink(missing_ok=True)
         told = self.zig.compile(triple, source, out, *flags)
         if told:
-            raise Failed(told)
+            raise Failure(told)
 
     def _renamed(self, system: System, module: Path) -> Iterator[tuple[str, str]]:
-        for name in _run([self._nm, "--undefined-only", "--just-symbols", str(module)]).split():
+        for name in run(self._nm, "--undefined-only", "--just-symbols", str(module)).split():
             usual = system.names.get(name, name)
             if not PYTHON.match(name):
                 yield name, usual if usual in SHARED else PREFIX + usual
 
     def _link(self, flags: list[str], objects: list[Path], out: Path) -> None:
-        defined = set(_run([self._nm, "--defined-only", "--just-symbols", *map(str, objects)]).split())
-        called = set(_run([self._nm, "--undefined-only", "--just-symbols", str(objects[0])]).split())
+        defined = set(run(self._nm, "--defined-only", "--just-symbols", *map(str, objects)).split())
+        called = set(run(self._nm, "--undefined-only", "--just-symbols", str(objects[0])).split())
         missing = sorted(name for name in called - defined if name.startswith(PREFIX))
         if missing:
-            raise Failed(f"the stand-in lacks {', '.join(name[len(PREFIX) :] for name in missing)}")
+            raise Failure(f"the stand-in lacks {', '.join(name[len(PREFIX) :] for name in missing)}")
         # The module's own names are bound within it, whatever else the process has loaded.
-        _run([self._cc, *flags, "-Wl,-Bsymbolic", *map(str, objects), "-o", str(out)])
+        run(self._cc, *flags, "-Wl,-Bsymbolic", *map(str, objects), "-o", str(out))
 
     def _override(self, name: str, numbers: dict[str, int]) -> None:
         lines = [f"#include_next <{name}>"]
@@ -131,17 +126,3 @@ def _retargeted(ir: str) -> str:
     ir = re.sub(r"(?m)^target (datalayout|triple) = .*\n", "", ir)
     # Names that the headers give to the linker as they are; the others would get an underscore there.
     return ir.replace(r'@"\01_', '@"')
-
-
-def _tool(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        raise SystemExit(f"foreign: {name} is missing; on Debian it is in gcc or binutils")
-    return path
-
-
-def _run(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise Failed(f"{' '.join(command[:2])} ... exited with {done.returncode}\n{done.stderr}")
-    return done.stdout

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tools.commands import Failure
 from tools.portability.zig import Zig
 
-from .build import Builder, Failed
+from .build import Builder
 from .selection import fits
 from .systems import SYSTEMS, System
 
@@ -142,7 +143,7 @@ def test_call_that_the_stand_in_lacks_is_found(builder: Builder) -> None:
     source = builder.zig.work / "lacking.c"
     source.write_text('#include <unistd.h>\nint main(void) { return chdir("/"); }\n', encoding="utf-8")
 
-    with pytest.raises(Failed, match="the stand-in lacks chdir"):
+    with pytest.raises(Failure, match="the stand-in lacks chdir"):
         builder.program(of("freebsd"), source, builder.zig.work / "lacking")
 
 
@@ -152,7 +153,7 @@ def test_call_that_the_system_lacks_is_found(builder: Builder) -> None:
     text = "#include <sys/socket.h>\nint main(void) { return accept4(0, 0, 0, 0); }\n"
     source.write_text(text, encoding="utf-8")
 
-    with pytest.raises(Failed, match="accept4"):
+    with pytest.raises(Failure, match="accept4"):
         builder.program(of("macos"), source, builder.zig.work / "absent")
 
 

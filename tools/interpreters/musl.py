@@ -6,15 +6,14 @@ file beside its own says, and in no folder of the machine.
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
-import sys
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from .. import debian
-from ..commands import Failure, run
+from ..commands import run
+from ..portability import zig
 
 # Where the loader, which is the C library as well, has its place in an interpreter's folder. It finds the file of
 # folders from there, and pip takes an interpreter for one of musl by the loader's name.
@@ -32,17 +31,14 @@ ZLIB = (
 
 def compiler(work: Path) -> Path:
     """Write a program that compiles for musl, and keeps what it knows in a folder of the run; and return it."""
-    package = importlib.util.find_spec("ziglang")
-    if package is None or package.origin is None:
-        raise Failure(f"the package ziglang is missing: {sys.executable} -m pip install ziglang")
-    zig = shlex.quote(str(Path(package.origin).with_name("zig")))
+    program = shlex.quote(str(zig.program()))
     cache = shlex.quote(str(work / "zig-cache"))
     # Without the one word, it takes musl's whole library into each module; and the functions of the compiler's own,
     # which takes half a minute to build, are in the C library too.
     words = f"cc -target {TARGET} -dynamic -nostdlib -lc -fno-sanitize=all -Wno-unused-command-line-argument"
     script = work / "musl-cc"
     caches = f"ZIG_LOCAL_CACHE_DIR={cache} ZIG_GLOBAL_CACHE_DIR={cache}"
-    script.write_text(f'#!/bin/sh\n{caches} exec {zig} {words} "$@"\n', encoding="utf-8")
+    script.write_text(f'#!/bin/sh\n{caches} exec {program} {words} "$@"\n', encoding="utf-8")
     script.chmod(0o755)
     return script
 

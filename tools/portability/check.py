@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import build_ffi
+from tools.commands import Failure
 
 from . import notes, table
 from .asserts import asserts
@@ -50,14 +51,19 @@ class Result(NamedTuple):
     problems: list[str]
 
 
-def sources(work: Path) -> Sources:
-    """Return the project's own, whatever the environment says of the minimal build."""
+def generate(work: Path) -> Path:
+    """Write the C of the whole module, whatever the environment says of the minimal build, and return the file."""
     generated = work / "module.c"
     # It prints what it does.
     with contextlib.redirect_stdout(sys.stderr):
         build_ffi.builder(minimal=False).emit_c_code(str(generated))
+    return generated
+
+
+def sources(work: Path) -> Sources:
+    """Return the project's own."""
     return Sources(
-        generated.read_text(encoding="utf-8"),
+        generate(work).read_text(encoding="utf-8"),
         build_ffi.joined_source(minimal=False),
         build_ffi.joined_source(minimal=True),
         [build_ffi.read(f"{concern}.h") for concern in build_ffi.CONCERNS],
@@ -110,5 +116,5 @@ def layouts(zig: Zig, target: Target, joined: str) -> dict[str, str]:
     source.write_text(f"{joined}\n{notes.c_text()}", encoding="utf-8")
     failure = zig.compile(target.triple, source, out, *OURS, *target.flags)
     if failure:
-        raise SystemExit(failure)
+        raise Failure(failure)
     return notes.read(out.read_bytes())

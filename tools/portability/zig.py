@@ -14,10 +14,24 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
+from tools.commands import Failure
+
 HERE = Path(__file__).parent
 
 # Longer than any step takes; only one that hangs reaches it.
 PATIENCE = 300.0
+
+
+def program() -> Path:
+    """Return the compiler's program.
+
+    Raises:
+        Failure: The package is not installed.
+    """
+    package = importlib.util.find_spec("ziglang")
+    if package is None or package.origin is None:
+        raise Failure(f"the package ziglang is missing: {sys.executable} -m pip install ziglang")
+    return Path(package.origin).with_name("zig")
 
 
 class Zig:
@@ -27,12 +41,11 @@ class Zig:
         work: A folder of ours, made if it is missing. The compiler's cache in it makes a second run faster.
 
     Raises:
-        SystemExit: Something that is needed here is not installed.
+        Failure: Something that is needed here is not installed.
     """
 
     def __init__(self, work: Path) -> None:
-        if importlib.util.find_spec("ziglang") is None:
-            raise SystemExit(f"portability: the package ziglang is missing: {sys.executable} -m pip install ziglang")
+        self._program = program()
         self.work = work
         self.headers = work / "headers"
         cache = str(work / "zig-cache")
@@ -43,7 +56,7 @@ class Zig:
         # The interpreter's own pyconfig.h describes this machine, and hides what other systems have.
         python = Path(sysconfig.get_path("include"))
         if not (python / "Python.h").is_file():
-            raise SystemExit(f"portability: the headers of this Python are missing: {python / 'Python.h'}")
+            raise Failure(f"the headers of this Python are missing: {python / 'Python.h'}")
         shutil.rmtree(self.headers, ignore_errors=True)
         shutil.copytree(python, self.headers, ignore=shutil.ignore_patterns("pyconfig.h"))
         shutil.copy(HERE / "pyconfig.h", self.headers)
@@ -97,7 +110,7 @@ class Zig:
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "ziglang", *arguments],
+            [self._program, *arguments],
             env=self._environment,
             capture_output=True,
             text=True,

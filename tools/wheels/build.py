@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import shutil
-import sys
 from pathlib import Path
 
-from ..commands import Failure, pip, program, run
+from ..commands import pip, program, run
 from ..interpreters.trial import source
+from ..portability import zig
 
 # That of manylinux2014, and so of every system that a CPython with wheels runs on.
 GLIBC = "2.17"
@@ -22,12 +21,9 @@ def build(work: Path, glibc: str = GLIBC) -> Path:
         work: A folder of its own.
         glibc: The version of the C library whose functions it may use.
     """
-    package = importlib.util.find_spec("ziglang")
-    if package is None or package.origin is None:
-        raise Failure(f"the package ziglang is missing: {sys.executable} -m pip install ziglang")
     target = f"{platform.machine()}-linux-gnu.{glibc}"
     # By its path, because an isolated build does not see the packages of this environment.
-    compiler = f"{Path(package.origin).with_name('zig')} cc -target {target} -Wno-unused-command-line-argument"
+    compiler = f"{zig.program()} cc -target {target} -Wno-unused-command-line-argument"
     cache = str(work / "zig-cache")
     settings = {
         "CC": compiler,
