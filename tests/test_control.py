@@ -141,6 +141,15 @@ def test_credentials_are_decoded() -> None:
     assert decode_one(lib.SOL_SOCKET, lib.SCM_CREDENTIALS, nobody) == ScmCredentials(None, 8, 9)
 
 
+@support.needs("send_credentials")
+@pytest.mark.parametrize("size", [0, 11, 12, 13])
+def test_credentials_are_decoded_as_c_does(size: int) -> None:
+    """What is a struct ucred is the same by the decoder that looks at its bytes and by that of all systems."""
+    data = (encode_credentials(Credentials(7, 8, 9)) + b"x")[:size]
+    assert control._decode_ucred(data) == control._decode_credentials(data)
+    assert (control._decode_ucred(data) is None) == (size != 12)
+
+
 @support.needs("credentials")
 @pytest.mark.parametrize("size", [0, 1, 4, 11, 13])
 def test_credentials_of_another_length_are_unknown(size: int) -> None:

@@ -31,15 +31,17 @@ _LONG_PATH: int = lib.UDS_LONG_PATH_LEN
 _MAX_ABSTRACT: int = lib.UDS_SUN_PATH_SIZE - 1
 _OFFSET: int = lib.UDS_SUN_PATH_OFFSET
 _SOCKADDR = ffi.typeof("struct sockaddr_un *")
-_WAY_OUT = "; bind() and connect() take longer ones with long_path=True" if lib.UDS_HAS_BINDAT or _LONG_PATH else ""
+# What an error about a path says where there is one.
+WAY_OUT = "; bind() and connect() take longer ones with long_path=True"
+_WAY_OUT = WAY_OUT if lib.UDS_HAS_BINDAT or _LONG_PATH else ""
 _HAS_ABSTRACT = bool(lib.UDS_HAS_ABSTRACT)
 _HEXADECIMAL = frozenset("0123456789ABCDEFabcdef")
 # What a str or bytes begins with that is no path.
 _NO_PATH = (b"", b"\0")
 _new = object.__new__
 # How os.fsencode() encodes.
-_ENCODING = sys.getfilesystemencoding()
-_ENCODING_ERRORS = sys.getfilesystemencodeerrors()
+ENCODING = sys.getfilesystemencoding()
+ENCODING_ERRORS = sys.getfilesystemencodeerrors()
 
 
 def path_bytes(path: Any) -> bytes:
@@ -47,28 +49,13 @@ def path_bytes(path: Any) -> bytes:
     if type(path) is bytes:
         return path
     try:
-        return path.encode(_ENCODING, _ENCODING_ERRORS) if type(path) is str else os.fsencode(path)
+        return path.encode(ENCODING, ENCODING_ERRORS) if type(path) is str else os.fsencode(path)
     except TypeError:
         raise AddressTypeError(
             f"an address is a UnixSocketAddr, str, bytes or os.PathLike, not {type(path).__name__}: {path!r}"
         ) from None
     except UnicodeEncodeError as error:
         raise AddressError(f"{path!r} has characters that a file name cannot have: {error}") from None
-
-
-def bytes_of_peer(value: Any) -> bytes:
-    """Return an address as ``sun_path`` has it, unchecked, or nothing when it is not obvious."""
-    kind = type(value)
-    if kind is UnixSocketAddr:
-        name: bytes = value.name if value.kind == "path" else value.raw_bytes
-        return name
-    if kind is str:
-        try:
-            encoded: bytes = value.encode(_ENCODING, _ENCODING_ERRORS)
-        except UnicodeEncodeError:
-            return b""
-        return encoded
-    return value if kind is bytes else b""
 
 
 class UnixSocketAddr(Value):
@@ -313,7 +300,13 @@ class UnixSocketAddr(Value):
         return b"\0" + self.name if self.kind == "abstract" else self.name
 
     def as_raw(self) -> tuple[CData, int]:
-        """Return a new ``struct sockaddr_un *`` (cdata, which owns its memory) and its length in bytes."""
+        """Return a new ``struct sockaddr_un *`` (cdata, which owns its memory) and its length in bytes.
+
+        For a path that is longer than the struct, which some systems take, it is an array with room for that.
+
+        Raises:
+            AddressError: the path is too long for this system.
+        """
         raw = self.raw_bytes
         if _MAX_PATH < len(raw) <= _LONG_PATH:
             room = ffi.new("struct sockaddr_un[3]")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 
 from . import calls, naming
-from .address import UnixSocketAddr, bytes_of_peer
+from .address import UnixSocketAddr
 from .base import Socket
 from .calls import HANDLE, MSG_DONTWAIT, POLLIN, POLLOUT, allocate_handle, check
 from .constructors import constructor
@@ -119,7 +119,7 @@ class Connected(Socket, HasPeer):
         """
         plain = dir_fd is None and not long_path
         if plain and bind is None and timeout is None and options is None and not nonblocking:
-            name = bytes_of_peer(addr)
+            name = naming.bytes_of_peer(addr)
             preset = cls._preset
             if name and preset[0] >= 0:
                 self: Self = _begin(cls, preset)

@@ -152,12 +152,23 @@ PIDFD = (lib.SOL_SOCKET, lib.SCM_PIDFD)
 _CREDENTIALS = (lib.SOL_SOCKET, lib.UDS_SCM_CREDENTIALS)
 _INT = ffi.sizeof("int")
 _UCRED = ffi.typeof("struct ucred *")
+_UCREDS = ffi.typeof("struct ucred[]")
+_UCRED_SIZE = ffi.sizeof("struct ucred")
+
+
+def _decode_ucred(data: bytes) -> ScmCredentials | None:
+    """Decode what is a struct ucred itself, for which no call of C is needed."""
+    if len(data) != _UCRED_SIZE:
+        # The kernel cuts the struct when the control buffer ends in it.
+        return None
+    ucred = ffi.from_buffer(_UCREDS, data)[0]
+    return credentials_of(ucred.pid, ucred.uid, ucred.gid)
 
 
 def _decode_credentials(data: bytes) -> ScmCredentials | None:
+    """Decode the form of any system."""
     ucred = ffi.new(_UCRED)
     if not lib.uds_credentials_read(data, len(data), ucred):
-        # The kernel cuts the struct when the control buffer ends in it.
         return None
     return credentials_of(ucred.pid, ucred.uid, ucred.gid)
 
@@ -170,7 +181,8 @@ def encode_credentials(credentials: Credentials) -> bytes:
 
 _decoders: dict[tuple[int, int], Callable[[bytes], Any]] = dict(DECODERS)
 if lib.UDS_HAS_CREDENTIALS:
-    _decoders[_CREDENTIALS] = _decode_credentials
+    # Only a system on which they are sent brings them as they were sent.
+    _decoders[_CREDENTIALS] = _decode_ucred if lib.UDS_HAS_SEND_CREDENTIALS else _decode_credentials
 # The library's own raise nothing, and return None for what is malformed: an exception is a signal handler's.
 _OWN = dict(_decoders)
 # The kinds that C reads for the library, while a user decodes them otherwise.

@@ -48,7 +48,7 @@ class FrameSending(Closing):
             flags: MSG_DONTWAIT or 0 (int).
         """
         plain = type(fds) is tuple and not fds
-        if plain and type(data) is bytes and len(data) < LARGE_SIZE and self._send_joined(data, 1, flags):
+        if plain and flags == 0 and type(data) is bytes and len(data) < LARGE_SIZE and self._send_joined(data, 1):
             return
         self.send_messages([data], None if plain else [fds], flags)
 
@@ -75,26 +75,24 @@ class FrameSending(Closing):
         if type(messages) is not list:
             check_list(messages)
             messages = list(messages)
-        if fds is None and messages:
+        if fds is None and messages and flags == 0:
             try:
                 data = join(messages) if len(messages[0]) < LARGE_SIZE else None
             except TypeError:
                 # What is wrong is said below.
                 data = None
-            if data is not None and self._send_joined(data, len(messages), flags):
+            if data is not None and self._send_joined(data, len(messages)):
                 return
         check_flags(flags, MSG_DONTWAIT)
         self._send_checked(self._prepare_writer(), self._checked(messages, fds), flags)
 
-    def _send_joined(self, data: bytes, count: int, flags: int) -> bool:
+    def _send_joined(self, data: bytes, count: int) -> bool:
         """Send messages that are joined; False, and nothing was sent, when that needs more than this.
 
         They may be too many for one call, or one is too long, or holds what looks like a hole, or a rest goes first.
         """
         writer = self._writer
         stream = self._stream
-        if flags != 0:
-            return False
         if writer is None or writer.flags != stream._send_flags or writer.handle is not stream._handle:
             writer = self._prepare_writer()
         ticket = c_send(writer.c, data, len(data), count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import calls
 from ._lib import ffi, lib
-from .address import UnixSocketAddr
+from .address import ENCODING, ENCODING_ERRORS, UnixSocketAddr
 from .errors import AddressError, error
 from .pools import pool
 
@@ -15,6 +15,21 @@ if TYPE_CHECKING:
 
     from ._lib import CData
     from .places import Place
+
+
+def bytes_of_peer(value: Any) -> bytes:
+    """Return an address as ``sun_path`` has it, unchecked, or nothing when it is not obvious."""
+    kind = type(value)
+    if kind is UnixSocketAddr:
+        name: bytes = value.name if value.kind == "path" else value.raw_bytes
+        return name
+    if kind is str:
+        try:
+            encoded: bytes = value.encode(ENCODING, ENCODING_ERRORS)
+        except UnicodeEncodeError:
+            return b""
+        return encoded
+    return value if kind is bytes else b""
 
 
 def new_name() -> CData:

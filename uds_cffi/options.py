@@ -67,10 +67,8 @@ def _written() -> Any:
     return WRITTEN
 
 
-def _written_by(handle: CData) -> dict[str, Any]:
-    # One step, so that all threads get the same.
-    values: dict[str, Any] = _written().setdefault(handle, {})
-    return values
+def _written_value(handle: CData, name: str) -> Any:
+    return _written().get(handle, {}).get(name)
 
 
 class Options:
@@ -103,7 +101,7 @@ class Options:
     def __getattr__(self, name: str) -> Any:
         row = _row(name, self._role)
         if row.access == "write":
-            return _written_by(self._handle).get(name)
+            return _written_value(self._handle, name)
         code, value = row.get(self._handle)
         _check_answer(row, code)
         return value
@@ -113,7 +111,8 @@ class Options:
         raw = row.check(value)
         _check_answer(row, row.set(self._handle, raw))
         if row.access == "write":
-            _written_by(self._handle)[name] = value
+            # One step, so that all threads get the same dict.
+            _written().setdefault(self._handle, {})[name] = value
 
     __getstate__ = refuse_copy
 
@@ -123,7 +122,7 @@ class Options:
     def _shown(self, row: Option) -> Any:
         """Return the value of an option that is set, or None."""
         if row.access == "write":
-            value = _written_by(self._handle).get(row.name)
+            value = _written_value(self._handle, row.name)
             return value if value != row.default else None
         # What this build lacks is not asked for, and what the kernel lacks is not shown.
         if row.access == "read" or (row.feature is not None and not ROWS[row.feature][0]):

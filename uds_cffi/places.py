@@ -14,7 +14,7 @@ import os
 
 from . import calls
 from ._lib import ffi, lib
-from .address import UNNAMED, UnixSocketAddr, path_bytes
+from .address import UNNAMED, WAY_OUT, UnixSocketAddr, path_bytes
 from .capabilities import require
 from .errors import AddressError, FeatureUnavailable, error
 from .owner import Owner, number_of
@@ -227,8 +227,7 @@ def place_of(addr: AddressLike, dir_fd: Any = None, long_path: bool = False) -> 
         place.address = UnixSocketAddr._make("path", raw) if len(raw) <= _limit(place.directory) else None
         if place.address is None and not (long_path and _LONG_NAMES):
             text = f"the name {name!r} is {len(raw)} bytes long; in a directory the limit is {_MAX_NAME}"
-            way_out = "; bind() and connect() take longer ones with long_path=True" if _LONG_NAMES else ""
-            raise AddressError(text + way_out)
+            raise AddressError(text + WAY_OUT if _LONG_NAMES else text)
     except BaseException:
         place.__exit__()
         raise
