@@ -31,6 +31,8 @@ CONCERNS = (
     "wait",
     "holes",
     "address",
+    "nonblocking",
+    "accept",
     "dirfd",
     "fds",
     "control",

@@ -21,5 +21,3 @@ int uds_handle_open_connected(struct uds_handle *handle, int type, const char *n
 int uds_handle_disconnect(struct uds_handle *handle);
 int uds_handle_getsockname(struct uds_handle *handle, struct uds_name *name);
 int uds_handle_getpeername(struct uds_handle *handle, struct uds_name *name);
-int uds_handle_accept(struct uds_handle *handle, struct uds_handle *into, struct uds_name *name,
-                      int nonblocking);

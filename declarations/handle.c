@@ -18,6 +18,8 @@
 #define UDS_HANDLE_C
 #include "calls.c"
 
+#include <sched.h>
+
 #define UDS_OPEN 1u
 #define UDS_CLOSING 2u
 #define UDS_BORROWED 4u
@@ -48,6 +50,27 @@ UDS_FUNCTION void uds_free(void *memory)
 UDS_FUNCTION void uds_after_fork_in_child(void)
 {
     uds_generation += UDS_ONE_GENERATION;
+}
+
+/* Locks are held within one function only, and for calls that do not wait.  A lock of Python's could be left taken by
+   a signal handler that raises, and whoever came next would wait for ever.  Taken, it is the fork generation of its
+   holder and a 1: in the child of a fork the parent's other threads do not exist, and hold nothing. */
+UDS_FUNCTION void uds_lock(unsigned int *lock)
+{
+    for (;;) {
+        unsigned int old = __atomic_load_n(lock, __ATOMIC_SEQ_CST);
+        int is_free = old == 0 || (old & UDS_GENERATION) != uds_generation;
+        if (is_free
+            && __atomic_compare_exchange_n(lock, &old, uds_generation | 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            return;
+        if (!is_free)
+            sched_yield();
+    }
+}
+
+UDS_FUNCTION void uds_unlock(unsigned int *lock)
+{
+    __atomic_store_n(lock, 0, __ATOMIC_SEQ_CST);
 }
 
 /* The state as the current process must see it. */

@@ -48,30 +48,6 @@ UDS_FUNCTION int uds_handle_describe(struct uds_handle *handle, struct uds_descr
     UDS_HELD(handle, int, uds_describe(fd, description));
 }
 
-UDS_FUNCTION int uds_get_nonblocking(int fd)
-{
-    int flags = uds_fcntl(fd, F_GETFL, 0);
-    return flags < 0 ? flags : (flags & O_NONBLOCK) != 0;
-}
-
-UDS_FUNCTION int uds_handle_get_nonblocking(struct uds_handle *handle)
-{
-    UDS_HELD(handle, int, uds_get_nonblocking(fd));
-}
-
-UDS_FUNCTION int uds_set_nonblocking(int fd, int nonblocking)
-{
-    int flags = uds_fcntl(fd, F_GETFL, 0);
-    if (flags < 0)
-        return flags;
-    return uds_fcntl(fd, F_SETFL, nonblocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
-}
-
-UDS_FUNCTION int uds_handle_set_nonblocking(struct uds_handle *handle, int nonblocking)
-{
-    UDS_HELD(handle, int, uds_set_nonblocking(fd, nonblocking));
-}
-
 UDS_FUNCTION int uds_unread_bytes(int fd)
 {
     int unread = 0;

@@ -8,8 +8,6 @@ struct uds_description {
 
 int uds_describe(int fd, struct uds_description *description);
 int uds_handle_describe(struct uds_handle *handle, struct uds_description *description);
-int uds_handle_get_nonblocking(struct uds_handle *handle);
-int uds_handle_set_nonblocking(struct uds_handle *handle, int nonblocking);
 int uds_handle_unread_bytes(struct uds_handle *handle);
 int uds_handle_get_timeout(struct uds_handle *handle, int name, int64_t *microseconds);
 int uds_handle_set_timeout(struct uds_handle *handle, int name, int64_t microseconds);

@@ -2,39 +2,17 @@
 
    Rules:
    - The first of them keeps what the timeout was, and the last one restores it.
-   - The lock is held within one function only.  A lock of Python's could be left taken by a signal handler that
-     raises, and whoever came next would wait for ever.
-   - In the child of a fork the calls and the lock of the parent's other threads do not exist. */
+   - In the child of a fork the calls of the parent's other threads do not exist. */
 #ifndef UDS_TIMED_C
 #define UDS_TIMED_C
 #include "options.c"
-#include <sched.h>
 
 struct uds_timed {
-    unsigned int lock;       /* 0, or the fork generation of the holder and a 1 */
+    unsigned int lock;
     unsigned int generation; /* the fork generation in which the count is true */
     int calls;
     int64_t kept;            /* what the timeout was before the first of them, in microseconds */
 };
-
-UDS_FUNCTION void uds_timed_lock(struct uds_timed *timed)
-{
-    for (;;) {
-        unsigned int old = __atomic_load_n(&timed->lock, __ATOMIC_SEQ_CST);
-        int is_free = old == 0 || (old & UDS_GENERATION) != uds_generation;
-        if (is_free
-            && __atomic_compare_exchange_n(&timed->lock, &old, uds_generation | 1, 0, __ATOMIC_SEQ_CST,
-                                           __ATOMIC_SEQ_CST))
-            return;
-        if (!is_free)
-            sched_yield();
-    }
-}
-
-UDS_FUNCTION void uds_timed_unlock(struct uds_timed *timed)
-{
-    __atomic_store_n(&timed->lock, 0, __ATOMIC_SEQ_CST);
-}
 
 /* In the child of a fork: the timeout is what it was before the calls of the parent. */
 UDS_FUNCTION void uds_timed_inherit(struct uds_timed *timed, struct uds_handle *handle, int name)
@@ -57,7 +35,7 @@ UDS_FUNCTION int uds_timed_mark(void)
 UDS_FUNCTION int uds_timed_enter(struct uds_timed *timed, struct uds_handle *handle, int name, int *counted)
 {
     int result = 0;
-    uds_timed_lock(timed);
+    uds_lock(&timed->lock);
     uds_timed_inherit(timed, handle, name);
     if (timed->calls == 0)
         result = uds_handle_get_timeout(handle, name, &timed->kept);
@@ -65,7 +43,7 @@ UDS_FUNCTION int uds_timed_enter(struct uds_timed *timed, struct uds_handle *han
         timed->calls++;
         *counted = uds_timed_mark();
     }
-    uds_timed_unlock(timed);
+    uds_unlock(&timed->lock);
     return result;
 }
 
@@ -75,13 +53,13 @@ UDS_FUNCTION int uds_timed_leave(struct uds_timed *timed, struct uds_handle *han
     int result = 0, mark = *counted;
     if (mark == 0)
         return 0;
-    uds_timed_lock(timed);
+    uds_lock(&timed->lock);
     *counted = 0;
     uds_timed_inherit(timed, handle, name);
     /* A fork's child that goes on with a call of its parent has nothing to count out. */
     if (mark == uds_timed_mark() && --timed->calls == 0)
         result = uds_handle_set_timeout(handle, name, timed->kept);
-    uds_timed_unlock(timed);
+    uds_unlock(&timed->lock);
     return result;
 }
 
@@ -89,9 +67,9 @@ UDS_FUNCTION int uds_timed_leave(struct uds_timed *timed, struct uds_handle *han
 UDS_FUNCTION int uds_timed_calls(struct uds_timed *timed)
 {
     int calls;
-    uds_timed_lock(timed);
+    uds_lock(&timed->lock);
     calls = timed->generation == uds_generation ? timed->calls : 0;
-    uds_timed_unlock(timed);
+    uds_unlock(&timed->lock);
     return calls;
 }
 

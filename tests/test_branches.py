@@ -249,7 +249,7 @@ static int fake_accept(int fd, struct sockaddr *address, socklen_t *length)
     return accept(fd, address, length);
 }
 #define accept fake_accept
-#include "declarations/address.c"
+#include "declarations/accept.c"
 #undef accept
 int main(void)
 {

@@ -13,116 +13,11 @@ import time
 import blocked
 import pytest
 import support
-from blocked import KINDS, LISTENERS, MARKS, fill, foreign_listener
+from acceptors import ADOPTED, EACH_LISTENER, listening
+from blocked import fill
 
 import uds_cffi
-from uds_cffi import SocketAncillary, UnixDatagram, UnixListener, UnixStream, calls, lib
-
-EACH_LISTENER = pytest.mark.parametrize("kind", [pytest.param(kind, marks=MARKS[kind]) for kind in LISTENERS])
-ADOPTED = pytest.mark.parametrize("adopted", [False, True], ids=["own", "adopted"])
-
-
-@contextlib.contextmanager
-def listening(kind, path, adopted):
-    listener_type = LISTENERS[kind]
-    bind = listener_type.bind
-    with listener_type.from_fd(foreign_listener(kind, path).detach()) if adopted else bind(path) as listener:
-        yield listener
-
-
-# --- Several acceptors --------------------------------------------------------------------------
-
-
-def accept_or_time_out(listener, timeout):
-    begin = time.monotonic()
-    try:
-        listener.accept(timeout=timeout)[0].close()
-    except TimeoutError:
-        return time.monotonic() - begin
-    return None
-
-
-@ADOPTED
-@EACH_LISTENER
-def test_four_threads_and_one_client(socket_path, kind, adopted):
-    """One of four waiting threads gets the client; the three others go on waiting, and time out."""
-    with listening(kind, socket_path, adopted) as listener, contextlib.ExitStack() as stack:
-        results = [stack.enter_context(support.in_thread(accept_or_time_out, listener, 0.15)) for _ in range(4)]
-        support.until(lambda: blocked.running(listener) == 4)
-        with KINDS[kind].connect(socket_path):
-            stack.close()
-
-    times = [result[0] for result in results if result[0] is not None]
-    assert len(times) == 3
-    assert all(0.15 <= took < 3.0 for took in times)
-
-
-@ADOPTED
-@EACH_LISTENER
-def test_four_processes_and_one_client(socket_path, kind, adopted):
-    """The same with processes that share the listener: none hangs in accept(2)."""
-
-    def child():
-        ready.set()
-        took = accept_or_time_out(listener, 0.15)
-        assert took is None or 0.15 <= took < 3.0
-        os.write(write, b"t" if took else b"a")
-
-    read, write = os.pipe()
-    with listening(kind, socket_path, adopted) as listener, support.Event() as ready, contextlib.ExitStack() as stack:
-        for _ in range(4):
-            stack.enter_context(support.Child(child))
-        ready.wait()
-        with KINDS[kind].connect(socket_path):
-            stack.close()
-    assert sorted(os.read(read, 10)) == sorted(b"attt")
-    os.close(read)
-    os.close(write)
-
-
-@EACH_LISTENER
-def test_four_threads_that_wait_for_ever(socket_path, kind):
-    """Without a timeout too, who is too late goes on waiting, and gets the next client."""
-    with LISTENERS[kind].bind(socket_path) as listener, contextlib.ExitStack() as stack:
-
-        def accept():
-            listener.accept()[0].close()
-
-        for _ in range(4):
-            stack.enter_context(support.in_thread(accept))
-        support.until(lambda: blocked.running(listener) == 4)
-        for _ in range(4):
-            KINDS[kind].connect(socket_path).close()
-
-
-@EACH_LISTENER
-def test_adopted_listener_gets_its_own_timeout_back(socket_path, kind):
-    """Several accepts at once leave the kernel's own timeout of an adopted listener as it was before all of them."""
-    with listening(kind, socket_path, True) as listener:
-        for own in (None, 7.0):
-            listener.options.receive_timeout = own
-            with contextlib.ExitStack() as stack:
-                for timeout in (0.03, 0.06, 0.09, 0.12):
-                    stack.enter_context(support.in_thread(accept_or_time_out, listener, timeout))
-            assert listener.options.receive_timeout == own
-
-
-def test_accept_without_a_timeout_is_not_hurt_by_one_with(socket_path):
-    """On an adopted listener a thread that waits for ever does so, although another one waits for a moment."""
-    with listening("stream", socket_path, True) as listener:
-
-        def accept():
-            listener.accept()[0].close()
-            return "accepted"
-
-        with support.in_thread(accept_or_time_out, listener, 0.2) as first:
-            support.until(lambda: calls.get_timeout(listener._handle, calls.SO_RCVTIMEO))
-            with support.in_thread(accept) as second:
-                first.wait()
-                UnixStream.connect(socket_path).close()
-    assert first[0] >= 0.2
-    assert second == ["accepted"]
-
+from uds_cffi import SocketAncillary, UnixDatagram, UnixListener, UnixStream, lib
 
 # --- A listener that was shut down --------------------------------------------------------------
 

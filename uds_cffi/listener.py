@@ -158,6 +158,11 @@ class Listener(_Base["Connection"]):
     def accept(self, *, timeout: float | None = OWN, nonblocking: bool = False) -> tuple[Connection, UnixSocketAddr]:
         """Accept a connection (accept4(2)).
 
+        On Linux alone accept(2) knows a timeout.  Elsewhere a listener that was adopted in blocking mode has O_NONBLOCK
+        for the moment of an accept with a timeout, and another process that accepts from it too may be told that
+        nothing is there, or wait for the next client beyond its timeout.  Where processes share such a listener, call
+        ``set_nonblocking(True)`` and then ``set_nonblocking(False)`` first: from then on it is the object that waits.
+
         Args:
             timeout: seconds to wait (float), None to wait for ever; by default the listener's own timeout.
             nonblocking: whether the new connection is nonblocking (bool).
@@ -352,6 +357,8 @@ class Listener(_Base["Connection"]):
 
     def _carry_clone(self, source: Self) -> None:
         super()._carry_clone(source)
+        # The kernel's timeout is the same one.
+        self._timed = source._timed
         self._timeout = source._timeout
         self._nonblocking_kernel = source._nonblocking_kernel
         self._nonblocking = source._nonblocking

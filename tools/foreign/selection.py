@@ -17,6 +17,7 @@ EVERY = "freebsd netbsd openbsd macos"
 
 # The modules about what differs between systems, which run for every change; the others, on demand.
 SOME = (
+    "test_acceptors",
     "test_address_names",
     "test_ancillary_credentials",
     "test_ancillary_receive",
@@ -201,6 +202,12 @@ LEFT_OUT = (
         "test_conformance::test_send_waits_until_there_is_room "
         "test_waiting_lies::test_receiver_that_goes_away_ends_the_wait "
         "test_waiting_lies::test_send_to_a_full_receiver_goes_on_when_it_is_drained",
+    ),
+    Absence(
+        "accept(2) knows no timeout, and another process sees the O_NONBLOCK that stands in for one",
+        EVERY,
+        "test_acceptors::test_four_processes_and_one_client[stream-adopted "
+        "test_acceptors::test_four_processes_and_one_client[seqpacket-adopted",
     ),
     Absence(
         "a receive with MSG_PEEK brings no descriptors",
