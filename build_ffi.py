@@ -51,6 +51,7 @@ CONCERNS = (
     "peer_credentials",
     "peer_groups",
     "peer_security",
+    "peer_audit_token",
     "diagnostics",
     "pidfd",
     "peer_pidfd",

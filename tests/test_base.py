@@ -218,7 +218,7 @@ def test_peer_credentials_of_a_closed_socket(stream: tuple[UnixStream, UnixStrea
     """Questions about the peer of a closed socket are EBADF, or the absence of the feature."""
     one, _ = stream
     one.close()
-    for question in (one.peer_credentials, one.peer_groups, one.peer_security_context):
+    for question in (one.peer_credentials, one.peer_groups, one.peer_security_context, one.peer_audit_token):
         with pytest.raises(OSError, match=r"Bad file descriptor|is not available"):
             question()
 

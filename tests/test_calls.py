@@ -255,6 +255,16 @@ def test_peer_security(handle):
     assert calls.peer_security(calls.new_handle()) == -errno.EBADF
 
 
+def test_peer_audit_token(handle):
+    """The token, in bytes, or why there is none."""
+    token = calls.peer_audit_token(handle)
+    if support.supported("peer_audit_token"):
+        assert len(token) == lib.UDS_AUDIT_TOKEN_SIZE == 32
+    else:
+        assert token == -errno.ENOSYS
+    assert calls.peer_audit_token(calls.new_handle()) == -errno.EBADF
+
+
 @pytest.mark.parametrize("size", [0, 1, 4, 5, 1000])
 def test_room_grows_until_all_fits(size):
     """A function that needs more room than it gets is asked again, as often as that takes."""

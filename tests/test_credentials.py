@@ -210,7 +210,7 @@ def test_junk_is_what_the_kernel_says():
         assert numbers == [0, -1, -1]
 
 
-@pytest.mark.parametrize("name", ["peer_credentials", "peer_groups", "peer_security_context"])
+@pytest.mark.parametrize("name", ["peer_credentials", "peer_groups", "peer_security_context", "peer_audit_token"])
 @paired
 def test_absent_features_say_so(kind, name):
     """What this build or this system lacks raises FeatureUnavailable with the table's reason, and nothing else does."""

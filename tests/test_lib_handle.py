@@ -62,6 +62,7 @@ CALLS = {
     "uds_handle_peer_credentials": (ffi.new("struct uds_peer *"),),
     "uds_handle_peer_groups": (ffi.new("gid_t[]", 4), 4),
     "uds_handle_peer_security": (ffi.new("char[]", 4), 4),
+    "uds_handle_peer_audit_token": (ffi.new("char[]", lib.UDS_AUDIT_TOKEN_SIZE),),
     "uds_handle_peer_pidfd": (new_handle(),),
     "uds_handle_pidfd_signal": (0,),
     "uds_handle_pidfd_info": (ffi.new("struct uds_pidfd_info *"),),

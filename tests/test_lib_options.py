@@ -299,3 +299,23 @@ def test_peer_security_is_absent(pair):
     """Without a security module the option is unknown, and in a build without it -ENOSYS."""
     expected = -errno.ENOPROTOOPT if lib.UDS_HAS_PEER_SECURITY else -errno.ENOSYS
     assert lib.uds_handle_peer_security(pair[0], ffi.new("char[]", 64), 64) == expected
+
+
+@support.needs("peer_audit_token")
+def test_peer_audit_token(pair, pipe):
+    """Eight words, of which the sixth is the pid; a socket without a peer has none."""
+    token = ffi.new("char[]", lib.UDS_AUDIT_TOKEN_SIZE)
+    assert lib.uds_handle_peer_audit_token(pair[0], token) == 0
+    assert ffi.cast("int32_t *", token)[5] == os.getpid()
+    assert lib.uds_handle_peer_audit_token(pipe, token) == -errno.ENOTSOCK
+    alone = new_handle()
+    lib.uds_handle_socket(alone, lib.SOCK_STREAM, 0)
+    assert lib.uds_handle_peer_audit_token(alone, token) == -errno.ENOTCONN
+    lib.uds_handle_close(alone)
+
+
+@support.lacks("peer_audit_token")
+def test_peer_audit_token_is_absent(pair):
+    """Where the system has none, that is -ENOSYS."""
+    token = ffi.new("char[]", lib.UDS_AUDIT_TOKEN_SIZE)
+    assert lib.uds_handle_peer_audit_token(pair[0], token) == -errno.ENOSYS

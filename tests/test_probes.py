@@ -7,6 +7,7 @@ that loses what a real one does.
 from __future__ import annotations
 
 import errno
+import os
 import struct
 import time
 
@@ -149,6 +150,14 @@ def test_security_module_and_kernel_are_told_apart(answer, reason, monkeypatch):
     """An unknown option means that no security module labels sockets; any other error is the kernel's."""
     monkeypatch.setattr(calls, "peer_security", lambda handle: answer)
     assert probe("peer_security_context") == reason
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_audit_tokens_are_compared(more, monkeypatch):
+    """A token of another process is none of the peer's."""
+    token = struct.pack("8i", 0, 0, 0, 0, 0, os.getpid() + more, 0, 0)
+    monkeypatch.setattr(calls, "peer_audit_token", lambda handle: token)
+    assert probe("peer_audit_token") == ("kernel" if more else "")
 
 
 @support.needs("timestamps")

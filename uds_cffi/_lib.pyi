@@ -366,6 +366,10 @@ class _Lib:
     # peer_security
     UDS_HAS_PEER_SECURITY: int
     def uds_handle_peer_security(self, handle: CData, label: CData, room: int, /) -> int: ...
+    # peer_audit_token
+    UDS_HAS_PEER_AUDIT_TOKEN: int
+    UDS_AUDIT_TOKEN_SIZE: int
+    def uds_handle_peer_audit_token(self, handle: CData, token: CData, /) -> int: ...
     # diagnostics
     UDS_HAS_DIAGNOSTICS: int
     UDS_DIAG_ESTABLISHED: int

@@ -350,3 +350,10 @@ def peer_security(handle: CData) -> bytes | int:
     """Return the peer's security label as the module gives it, or -errno."""
     label: bytes | int = _resized(lib.uds_handle_peer_security, "char[]", handle, 256)
     return label
+
+
+def peer_audit_token(handle: CData) -> bytes | int:
+    """Return the audit token of the peer's process, or -errno."""
+    token = ffi.new("char[]", lib.UDS_AUDIT_TOKEN_SIZE)
+    result: int = lib.uds_handle_peer_audit_token(handle, token)
+    return result if result < 0 else bytes(ffi.buffer(token))

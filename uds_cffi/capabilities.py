@@ -40,6 +40,10 @@ ROWS: dict[str, tuple[bool, str]] = {
     ),
     "peer_groups": (bool(lib.UDS_HAS_PEER_GROUPS), "Supplementary groups of the peer (SO_PEERGROUPS)."),
     "peer_security_context": (bool(lib.UDS_HAS_PEER_SECURITY), "Security label of the peer (SO_PEERSEC)."),
+    "peer_audit_token": (
+        bool(lib.UDS_HAS_PEER_AUDIT_TOKEN),
+        "Audit token of the peer's process (LOCAL_PEERTOKEN of macOS).",
+    ),
     "pidfd": (bool(lib.UDS_HAS_PIDFD), "Descriptors of processes (pidfd_open(2))."),
     "pidfd_info": (
         bool(lib.UDS_HAS_PIDFD_INFO),

@@ -99,6 +99,15 @@ def peer_credentials(handle: CData) -> ConnCredentials:
     return ConnCredentials(pid, euid, egid, None if isinstance(groups, int) else tuple(groups))
 
 
+def peer_audit_token(handle: CData) -> bytes:
+    """Return the audit token of the peer's process."""
+    require("peer_audit_token")
+    token = calls.peer_audit_token(handle)
+    if isinstance(token, int):
+        raise error(-token)
+    return token
+
+
 def _labels_are_given() -> bool:
     """Whether a security module labels sockets: the ends of a pair of streams then have a label."""
     one, two = calls.new_handle(), calls.new_handle()

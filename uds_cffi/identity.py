@@ -193,6 +193,18 @@ class HasPeer(Owner):
         """
         return credentials.peer_security_context(self._handle)
 
+    def peer_audit_token(self) -> bytes:
+        """Return the audit token of the peer's process (32 bytes: audit_token_t; LOCAL_PEERTOKEN, macOS).
+
+        It is for the system's own functions, such as audit_token_to_pid(3) and those that check a process's signature;
+        unlike the pid, it is never another process's.
+
+        Raises:
+            OSError: ENOTCONN when not connected; EBADF when closed; what the system says of a process that has ended.
+            FeatureUnavailable: "peer_audit_token", where the system has none.
+        """
+        return credentials.peer_audit_token(self._handle)
+
     def peer_pidfd(self) -> PidFd:
         """Return a descriptor of the peer's process (PidFd; SO_PEERPIDFD, Linux 6.5), a new one each time.
 

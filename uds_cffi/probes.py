@@ -160,6 +160,13 @@ def peer_security_context(pair: Pair) -> object:
 
 
 @probe(lib.SOCK_STREAM)
+def peer_audit_token(pair: Pair) -> object:
+    """The peer's token has this process's pid in it."""
+    token = calls.peer_audit_token(pair.one)
+    return isinstance(token, bytes) and memoryview(token).cast("i")[5] == os.getpid()
+
+
+@probe(lib.SOCK_STREAM)
 def pass_rights(pair: Pair) -> object:
     """A sender of descriptors is refused."""
     return pair.set(lib.SO_PASSRIGHTS, 0) and pair.send(b"x", [calls.fileno(pair.one)]) == -errno.EPERM

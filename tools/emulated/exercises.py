@@ -166,6 +166,13 @@ def peer_security_context() -> object:
 
 
 @exercise
+def peer_audit_token() -> object:
+    """The token names the process at the other end."""
+    with pair() as (one, _):
+        return memoryview(one.peer_audit_token()).cast("i")[5] == os.getpid()
+
+
+@exercise
 def pidfd() -> object:
     """A child's end is seen, and a signal ends it."""
     with sleeping() as child, uds_cffi.PidFd.from_pid(child) as process:

@@ -8,6 +8,7 @@
 
 #define LOCAL_PEERCRED 1
 #define LOCAL_PEERPID 2
+#define LOCAL_PEERTOKEN 6
 #define GROUPS 16
 
 struct xucred {
@@ -17,21 +18,37 @@ struct xucred {
 };
 _Static_assert(sizeof(struct xucred) == 76, "macOS");
 
+/* The words of an audit_token_t; the last one counts the processes that have had the pid. */
+struct audit_token {
+    uint32_t audit_user, effective_user, effective_group, user, group, pid, audit_session, pid_version;
+};
+
+static int connected_to(int fd, struct ucred *peer)
+{
+    struct sockaddr_un nobody;
+    socklen_t size = sizeof nobody;
+    return getpeername(fd, (struct sockaddr *)&nobody, &size) < 0 ? -ENOTCONN : peer_of(fd, peer);
+}
+
 static int get(int fd, int level, int name, void *value, uint32_t *length)
 {
     struct xucred answer = {0};
+    struct audit_token token;
     struct ucred peer;
-    struct sockaddr_un nobody;
-    socklen_t size = sizeof nobody;
     int result;
 
     if (level != THEIR_SOL_LOCAL)
         return NOT_MINE;
     if (name == LOCAL_PEERPID) {
-        result = getpeername(fd, (struct sockaddr *)&nobody, &size) < 0 ? -ENOTCONN : peer_of(fd, &peer);
+        result = connected_to(fd, &peer);
+        return result < 0 ? result : give(&peer.pid, sizeof peer.pid, value, length);
+    }
+    if (name == LOCAL_PEERTOKEN) {
+        result = connected_to(fd, &peer);
         if (result < 0)
             return result;
-        return give(&peer.pid, sizeof peer.pid, value, length);
+        token = (struct audit_token){(uint32_t)-1, peer.uid, peer.gid, peer.uid, peer.gid, (uint32_t)peer.pid, 1, 1};
+        return give(&token, sizeof token, value, length);
     }
     if (name != LOCAL_PEERCRED)
         return NOT_MINE;

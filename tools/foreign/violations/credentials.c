@@ -41,6 +41,19 @@ static int peer_of_a_pair(void)
     return 0;
 }
 
+#if defined(__APPLE__)
+static int audit_token(void)
+{
+    uint32_t token[8];
+    socklen_t length = sizeof token;
+    int alone = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK(getsockopt(one, SOL_LOCAL, LOCAL_PEERTOKEN, token, &length) == 0 && length == sizeof token);
+    CHECK(token[5] > 0);
+    CHECK_ERROR(getsockopt(alone, SOL_LOCAL, LOCAL_PEERTOKEN, token, &length), ENOTCONN);
+    return 0;
+}
+#endif
+
 #if defined(LOCAL_CREDS)
 static int receive_control(void)
 {

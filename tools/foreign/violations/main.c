@@ -22,7 +22,7 @@ static const struct {
     CASE(full_backlog), CASE(accept_inherits), CASE(accept_waits), CASE(end_of_an_association), CASE(seqpacket),
     CASE(bits_of_options), CASE(times_of_options), CASE(status_of_files),
 #if defined(__APPLE__)
-    CASE(stray_directory),
+    CASE(stray_directory), CASE(audit_token),
 #endif
 #if defined(LOCAL_CREDS)
     CASE(credentials_once),
