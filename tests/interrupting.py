@@ -87,12 +87,19 @@ def is_interrupted(call: Callable[[], object], step: int | Step, kind: type[Inte
     return False
 
 
-def is_overtaken(call: Callable[[], object], step: int, other: Callable[[], object]) -> bool:
+def is_overtaken(call: Callable[[], object], step: int | Step, other: Callable[[], object]) -> bool:
     """Make a call in the midst of which, at the given step, all of another one happens, as in another thread.
 
-    Returns False when it has fewer steps.
+    Args:
+        call: what to overtake.
+        step: how manieth of all, from 1; or one of those that steps_of() listed, which is much faster.
+        other: what happens in its midst.
+
+    Returns:
+        Whether it came to that step.
     """
-    left = step
+    only = step if isinstance(step, Step) else None
+    left = step.index if isinstance(step, Step) else step
 
     def strike(_frame: Any, _entry: int) -> None:
         nonlocal left
@@ -100,7 +107,7 @@ def is_overtaken(call: Callable[[], object], step: int, other: Callable[[], obje
         if left == 0:
             other()
 
-    with watching(strike):
+    with watching(strike, only):
         call()
     return left <= 0
 

@@ -33,6 +33,7 @@ MODES = {"normal": (), "minimal": ("-DUDS_MINIMAL=1",)}
 # --- The C --------------------------------------------------------------------------------------
 
 
+@pytest.mark.any_interpreter
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", ["gcc", "clang"])
 def test_each_file_compiles_alone(name, mode):

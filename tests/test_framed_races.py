@@ -8,14 +8,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
-import sys
 import threading
 from collections import Counter
 
 import pytest
 import support
 from framing import framed_pair
-from stepping import LIBRARY
+from interrupting import is_overtaken
+from stepping import steps_of
 
 from uds_cffi import MSG_DONTWAIT, FramedStream, UnixStream
 
@@ -73,38 +73,27 @@ def receive_in_threads(receiver, ways, send):
 def overtake_everywhere(call, other, stride):
     """Make a call, over and over, with another one at each of its steps, or at some, one after the other.
 
-    Yields what both have returned, of the one that was refused nothing.
+    Yields what both have returned, of the one that was refused nothing. Before that, what the call returns alone, first
+    because it has more to do then, and once more while its steps are listed.
     """
-    left = 0
-
-    def call_overtaken(got):
-        def trace(frame, event, _argument):
-            nonlocal left
-            if not frame.f_code.co_filename.startswith(LIBRARY):
-                return None
-            frame.f_trace_opcodes = True
-            if event == "opcode":
-                left -= 1
-                if left == 0:
-                    with contextlib.suppress(BlockingIOError):
-                        got.extend(other())
-            return trace
-
-        previous = sys.gettrace()
-        sys.settrace(trace)
-        try:
-            got += call()
-        finally:
-            sys.settrace(previous)
-
-    for step in itertools.count(1, stride):
-        left = step
+    yield list(call())
+    got = []
+    steps = steps_of(lambda: got.extend(call()))
+    yield got
+    overtaken = 0
+    for step in steps[::stride]:
         got = []
+
+        def beside(got=got):
+            nonlocal overtaken
+            overtaken += 1
+            with contextlib.suppress(BlockingIOError):
+                got.extend(other())
+
         with perhaps_refused():
-            call_overtaken(got)
+            is_overtaken(lambda: got.extend(call()), step, beside)  # noqa: B023
         yield got
-        if left > 0:
-            break
+    assert overtaken > len(steps) // stride // 2
 
 
 @pytest.mark.parametrize("in_thread", [False, True], ids=["handler", "thread"])

@@ -206,6 +206,7 @@ def serve(kind: Any, path: str, ready: support.Event, over: support.Event, end: 
                     conn.send(b"!")
 
 
+@pytest.mark.many_processes
 @pytest.mark.parametrize("types", LISTENERS)
 def test_clients_never_see_a_gap(types: tuple[Any, Any], socket_path: str) -> None:
     """While a hundred servers take over from each other, ten thousand connections are all made and all answered.
