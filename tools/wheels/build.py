@@ -6,7 +6,7 @@ import platform
 import shutil
 from pathlib import Path
 
-from ..commands import pip, program, run
+from ..commands import environment, pip, program, run
 from ..interpreters.trial import source
 from ..portability import zig
 
@@ -14,12 +14,13 @@ from ..portability import zig
 GLIBC = "2.17"
 
 
-def build(work: Path, glibc: str = GLIBC) -> Path:
-    """Build the wheel with this environment's interpreter and return it.
+def build(work: Path, glibc: str = GLIBC, interpreter: str | None = None) -> Path:
+    """Build the wheel and return it.
 
     Args:
         work: A folder of its own.
         glibc: The version of the C library whose functions it may use.
+        interpreter: Which one it is for, if not this environment's.
     """
     target = f"{platform.machine()}-linux-gnu.{glibc}"
     # By its path, because an isolated build does not see the packages of this environment.
@@ -34,7 +35,8 @@ def build(work: Path, glibc: str = GLIBC) -> Path:
     }
     wheels = work / "built"
     shutil.rmtree(wheels, ignore_errors=True)
-    pip("wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, source(work), settings=settings)
+    python = None if interpreter is None else environment(program(interpreter), work / "environment")
+    pip("wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, source(work), python=python, settings=settings)
     (wheel,) = wheels.glob("*.whl")
     return wheel
 

@@ -102,6 +102,40 @@ def test_module_in_another_form_is_found(wheel: Path, tmp_path: Path) -> None:
     assert [problem for problem in found if problem.startswith("tests/py.typed")]
 
 
+def test_wheel_for_other_interpreters_is_found(wheel: Path) -> None:
+    """One for CPython is none for PyPy, by its name and by its module."""
+    promise = check.of_pypy("3.9.16")
+    found = str(check.problems(wheel, build.GLIBC, promise))
+
+    assert "not for pp39-pypy39_pp73" in found
+    assert "its modules in C are ['uds_cffi/_lib.abi3.so']" in found
+
+
+@pytest.mark.parametrize(
+    ("given", "here", "used"),
+    [
+        ([], True, "pypy3"),
+        ([], False, None),
+        (["--pypy", "other"], True, "other"),
+    ],
+)
+def test_wheel_is_built_for_the_pypy_that_is_here(
+    monkeypatch: pytest.MonkeyPatch, given: list[str], here: bool, used: str | None
+) -> None:
+    """It is the one that was named, else the machine's; where there is none, there is no such wheel."""
+    asked: list[str | None] = []
+
+    def run(_work: Path, _programs: list[str], pypy: str | None) -> int:
+        asked.append(pypy)
+        return 0
+
+    monkeypatch.setattr(command, "runs", lambda program: here)
+    monkeypatch.setattr(command, "run", run)
+
+    assert command.main(["--on", sys.executable, *given]) == 0
+    assert asked == [used]
+
+
 def test_symbol_outside_of_the_stable_abi_is_found(wheel: Path, tmp_path: Path) -> None:
     """A function of Python that only one version promises is what abi3audit denies."""
 
