@@ -158,9 +158,9 @@ class Listener(_Base["Connection"]):
     def accept(self, *, timeout: float | None = OWN, nonblocking: bool = False) -> tuple[Connection, UnixSocketAddr]:
         """Accept a connection (accept4(2)).
 
-        On Linux alone accept(2) knows a timeout.  Elsewhere a listener that was adopted in blocking mode has O_NONBLOCK
-        for the moment of an accept with a timeout, and another process that accepts from it too may be told that
-        nothing is there, or wait for the next client beyond its timeout.  Where processes share such a listener, call
+        On a listener that was adopted in blocking mode the kernel waits, and its timeout (SO_RCVTIMEO; elsewhere than
+        on Linux O_NONBLOCK for a moment instead) is everybody's who shares the socket.  Threads and clones are kept
+        apart; of several processes one may wait too long or not long enough.  Where they share such a listener, call
         ``set_nonblocking(True)`` and then ``set_nonblocking(False)`` first: from then on it is the object that waits.
 
         Args:
