@@ -93,6 +93,11 @@ def raises_errno(code: int) -> Any:
     return pytest.raises(OSError, match=rf"\[Errno {code}\]")
 
 
+def in_local_words(shown: str) -> str:
+    """Return what the documentation shows with the words that this C library has for an error: musl's are others."""
+    return shown.replace("Address already in use", os.strerror(errno.EADDRINUSE))
+
+
 def is_open(number: int) -> bool:
     """Tell whether this process has a descriptor of this number."""
     try:

@@ -50,7 +50,7 @@ def blocks() -> list[Block]:
             needs = NEEDS.search(text[: fence.start()])
             shown = ""
             if following and following.group(1) == "text" and not text[fence.end() : following.start()].strip():
-                shown = following.group(2)
+                shown = support.in_local_words(following.group(2))
             line = text.count("\n", 0, fence.start()) + 1
             names = needs.group(1).split(", ") if needs else []
             found.append(Block(f"{path.name}:{line}", fence.group(2), shown, names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -219,4 +220,4 @@ def test_circle_of_links_ends(top):
     os.symlink("two", top + "/one")
     os.symlink("one", top + "/two")
 
-    refused(OSError, f"Too many levels of symbolic links: '{top}/one'", XDG_RUNTIME_DIR=top + "/one")
+    refused(OSError, f"{os.strerror(errno.ELOOP)}: '{top}/one'", XDG_RUNTIME_DIR=top + "/one")

@@ -242,9 +242,8 @@ def test_packet_that_is_too_large() -> None:
     one, two = UnixDatagram.pair(options={"send_buffer": 5000})
     with one, two:
         for send in senders(one).values():
-            with pytest.raises(OSError, match="too long") as caught:
+            with support.raises_errno(errno.EMSGSIZE):
                 send(bytes(20_000))
-            assert caught.value.errno == errno.EMSGSIZE
         assert two.try_recv(9) is None
 
 
