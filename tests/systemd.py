@@ -1,6 +1,7 @@
 """The programs and the library of systemd, which are the other side of activation and notification.
 
-Rule: a machine without them skips these tests and says so; where UDS_REQUIRE_SYSTEMD is 1, they fail.
+Rule: a machine without them skips these tests and says so; where UDS_REQUIRE_SYSTEMD is 1, they fail. An interpreter
+for another C library than the machine's runs the programs, and cannot load the library: it has none.
 """
 
 from __future__ import annotations
@@ -17,29 +18,30 @@ from typing import Any
 import pytest
 import support
 
-REASON = "systemd is not installed: "
+REASON = "no systemd here: "
+LIBRARY = "libsystemd.so.0"
 
 
 def _missing(what: str) -> None:
     if os.environ.get("UDS_REQUIRE_SYSTEMD") == "1":
-        pytest.fail(f"{what} of systemd is required here and is missing")
-    pytest.skip(f"{REASON}{what} is missing")
+        pytest.fail(f"systemd is required here: {what}")
+    pytest.skip(f"{REASON}{what}")
 
 
 def program(name: str) -> str:
     """Return the path of one of systemd's programs."""
     found = shutil.which(name)
     if found is None:
-        _missing(name)
+        _missing(f"{name} is missing")
     return str(found)
 
 
 def library() -> Any:
-    """Load libsystemd."""
+    """Load libsystemd; a test that uses it in a thread or a program asks here first, because those cannot skip it."""
     try:
-        return ctypes.CDLL("libsystemd.so.0")
-    except OSError:
-        return _missing("libsystemd.so.0")
+        return ctypes.CDLL(LIBRARY)
+    except OSError as problem:
+        return _missing(f"this interpreter cannot load {LIBRARY}: {problem}")
 
 
 class Activated:

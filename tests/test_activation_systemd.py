@@ -14,7 +14,8 @@ from uds_cffi import UnixDatagram, UnixSeqpacketConn, UnixSocketAddr, UnixStream
 SEQPACKET = support.needs("seqpacket")
 ABSTRACT = support.needs("abstract_addresses")
 
-# Reports what there is, as libsystemd and this library see it, and serves one client of each socket.
+# Reports what there is, as this library sees it, and with an argument as libsystemd does too; and serves one client of
+# each socket.
 PROGRAM = """
 import ctypes, json, os, sys
 from uds_cffi import UnixDatagram, UnixListener, UnixSeqpacketListener, listen_fds
@@ -30,8 +31,8 @@ class Libsystemd:
         name = address.raw_bytes
         return self.lib.sd_is_socket_unix(number, kind, listening, name, ctypes.c_size_t(len(name)))
 
-theirs = Libsystemd()
-expected = theirs.names()
+theirs = Libsystemd() if sys.argv[1:] == ["libsystemd"] else None
+named = theirs and theirs.names()
 with listen_fds(clear=True) as fds:
     report = {
         "classes": [type(sock).__name__ for _, sock in fds],
@@ -39,19 +40,22 @@ with listen_fds(clear=True) as fds:
         "numbers": [sock.fileno() for _, sock in fds],
         "addresses": [str(sock.local_addr()) for _, sock in fds],
         "inheritable": [os.get_inheritable(sock.fileno()) for _, sock in fds],
-        "libsystemd's names": expected,
-        "libsystemd agrees": [
-            theirs.is_unix(
-                sock.fileno(),
-                sock._kind,
-                isinstance(sock, (UnixListener, UnixSeqpacketListener)),
-                sock.local_addr(),
-            )
-            for _, sock in fds
-        ],
-        "names afterwards": theirs.names(),
         "variables afterwards": [name for name in os.environ if name.startswith("LISTEN_")],
     }
+    if theirs:
+        report["libsystemd"] = {
+            "names": named,
+            "agrees": [
+                theirs.is_unix(
+                    sock.fileno(),
+                    sock._kind,
+                    isinstance(sock, (UnixListener, UnixSeqpacketListener)),
+                    sock.local_addr(),
+                )
+                for _, sock in fds
+            ],
+            "names afterwards": theirs.names(),
+        }
     print(json.dumps(report), flush=True)
     for _, sock in fds:
         if isinstance(sock, UnixDatagram):
@@ -79,6 +83,15 @@ def addresses(short_dir):
     return {"path": [f"{short_dir}/a", f"{short_dir}/b"], "abstract": [f"{unique}-a", f"{unique}-b"]}
 
 
+@pytest.fixture(params=["alone", "libsystemd"])
+def beside(request):
+    """Name what else looks at the sockets; whether it is there is asked here: the program cannot skip a test."""
+    if request.param == "alone":
+        return []
+    systemd.library()
+    return [request.param]
+
+
 def ask(kind, addresses, folder):
     """Let each address answer one client: first all ask, then all listen."""
     cls = CLASSES[kind][2]
@@ -95,18 +108,17 @@ def ask(kind, addresses, folder):
     return [getattr(answer, "data", answer) for answer in answers]
 
 
-def expected(kind, addresses, names, place=0):
+def expected(kind, addresses, names, beside, place=0):
     count = len(addresses)
+    seen_by = {"libsystemd": {"names": names, "agrees": [1] * count, "names afterwards": []}}
     return {
         "classes": [CLASSES[kind][place]] * count,
         "names": names,
         "numbers": list(range(3, 3 + count)),
         "addresses": addresses,
         "inheritable": [False] * count,
-        "libsystemd's names": names,
-        "libsystemd agrees": [1] * count,
-        "names afterwards": [],
         "variables afterwards": [],
+        **{name: seen_by[name] for name in beside},
     }
 
 
@@ -115,39 +127,39 @@ KINDS = ["stream", "datagram", pytest.param("seqpacket", marks=SEQPACKET)]
 
 @pytest.mark.parametrize("where", ["path", pytest.param("abstract", marks=ABSTRACT)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_socket(kind, where, addresses, short_dir):
-    """A listener, or a datagram socket, at a path or an abstract address, is what libsystemd says, and works."""
+def test_one_socket(kind, where, beside, addresses, short_dir):
+    """A listener, or a datagram socket, at a path or an abstract address, works, and is what libsystemd says."""
     address = addresses[where][:1]
-    with systemd.Activated([*OPTIONS[kind], "-l", address[0]], PROGRAM) as service:
+    with systemd.Activated([*OPTIONS[kind], "-l", address[0]], PROGRAM, *beside) as service:
         assert ask(kind, address, short_dir) == [b"HELLO 0"]
-        assert service.report() == expected(kind, address, ["unknown"])
+        assert service.report() == expected(kind, address, ["unknown"], beside)
         service.join()
     assert where == "abstract" or os.path.exists(address[0])
 
 
 @ABSTRACT
 @pytest.mark.parametrize("kind", KINDS)
-def test_several_sockets_with_names(kind, addresses, short_dir):
+def test_several_sockets_with_names(kind, beside, addresses, short_dir):
     """Of several sockets each has its name, in the order of the command line."""
     both = [addresses["path"][0], addresses["abstract"][0]]
     options = [*OPTIONS[kind], "-l", both[0], "-l", both[1], "--fdname=http:log"]
-    with systemd.Activated(options, PROGRAM) as service:
+    with systemd.Activated(options, PROGRAM, *beside) as service:
         assert ask(kind, both, short_dir) == [b"HELLO 0", b"HELLO 1"]
-        assert service.report() == expected(kind, both, ["http", "log"])
+        assert service.report() == expected(kind, both, ["http", "log"], beside)
         service.join()
 
 
 @pytest.mark.parametrize("kind", ["stream", pytest.param("seqpacket", marks=SEQPACKET)])
-def test_accepted_connections(kind, addresses, short_dir):
+def test_accepted_connections(kind, beside, addresses, short_dir):
     """With --accept each client has a process of its own, which gets the connection."""
     address = addresses["path"][:1]
     options = [*OPTIONS[kind], "--accept", "-l", address[0], "--fdname=connection"]
-    with systemd.Activated(options, PROGRAM) as service:
+    with systemd.Activated(options, PROGRAM, *beside) as service:
         for turn in range(2):
             folder = f"{short_dir}/{turn}"
             os.mkdir(folder)
             assert ask(kind, address, folder) == [b"HELLO 0"]
-            assert service.report() == expected(kind, address, ["connection"], place=1)
+            assert service.report() == expected(kind, address, ["connection"], beside, place=1)
 
 
 def test_inetd(addresses, short_dir):
@@ -202,9 +214,14 @@ with listen_fds(["control"]) as fds:
 def test_machine_without_systemd(monkeypatch):
     """Without systemd the tests are skipped, except where it is required."""
     monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr(systemd, "LIBRARY", "libsystemd-nonexistent.so.0")
     monkeypatch.setenv("UDS_REQUIRE_SYSTEMD", "1")
-    with pytest.raises(pytest.fail.Exception, match="systemd-notify of systemd is required here"):
+    with pytest.raises(pytest.fail.Exception, match="systemd is required here: systemd-notify is missing"):
         systemd.program("systemd-notify")
+    with pytest.raises(pytest.fail.Exception, match="required here: this interpreter cannot load libsystemd"):
+        systemd.library()
     monkeypatch.delenv("UDS_REQUIRE_SYSTEMD")
     with pytest.raises(pytest.skip.Exception, match="systemd-notify is missing"):
         systemd.program("systemd-notify")
+    with pytest.raises(pytest.skip.Exception, match="no systemd here: this interpreter cannot load libsystemd"):
+        systemd.library()
