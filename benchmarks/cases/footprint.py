@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import gc
 import os
-import socket
 import subprocess
 import sys
 import sysconfig
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, Callable
+from typing import Callable
 
 import uds_cffi
 
-from ..isolate import isolated
-from ..limits import allow_descriptors, resident_bytes
+from ..limits import allow_descriptors
 from ..operation import OURS, STDLIB, Operation, Trial, register
-from .pairs import payload
 
 SOCKETS = 10000
+
+_CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # The clock of the new process: starting the interpreter takes many times as long as the import.
 _TIMED = """
@@ -42,16 +40,33 @@ two.close()
 """
 _PAIRS = {"uds_cffi": "uds_cffi.UnixStream.pair()", "socket": "socket.socketpair()"}
 
+# The checkout comes last, because it has the package's sources too.
+_GROWN = """
+import sys
+sys.path[:0] = {folders!r}
+sys.path.append({checkout!r})
+from benchmarks.growth import bytes_per_socket
+print(bytes_per_socket(*{arguments!r}))
+"""
+
 
 def _import_time(module: str, used: bool) -> float:
     """Return how many microseconds an import takes in a process of its own, with a first use or without."""
-    # Without `site`, in which whatever is installed may hang imports of its own into every process.
-    folders = [os.path.dirname(os.path.dirname(uds_cffi.__file__)), sysconfig.get_path("platlib")]
     use = _USE.format(make=_PAIRS[module]) if used else ""
-    program = _TIMED.format(module=module, folders=folders, use=use)
+    return _printed_number(f"import {module}", _TIMED.format(module=module, folders=_folders(), use=use))
+
+
+def _folders() -> list[str]:
+    """Return where a new process finds the package, and cffi."""
+    return [os.path.dirname(os.path.dirname(uds_cffi.__file__)), sysconfig.get_path("platlib")]
+
+
+def _printed_number(what: str, program: str) -> float:
+    """Return the number that a program prints in a process of its own."""
+    # Without `site`, in which whatever is installed may hang imports of its own into every process.
     done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise RuntimeError(f"import {module}: {done.stderr}")
+        raise RuntimeError(f"{what}: {done.stderr}")
     return float(done.stdout)
 
 
@@ -69,41 +84,20 @@ def _prepare_import(stack: ExitStack, used: bool) -> Trial:
     return Trial({OURS: ways("uds_cffi"), STDLIB: ways("socket")}, verify=verify)
 
 
-def _bytes_per_socket(make: Callable[[], tuple[Any, Any]], pairs: int, used: bool) -> float:
-    """Make so many pairs, keep them, and return by how much this process has grown for each socket."""
-    kept: list[Any] = [None] * pairs
-    data = payload(64)
-    gc.collect()
-    before = resident_bytes()
-    for place in range(pairs):
-        kept[place] = make()
-        if used:
-            one, two = kept[place]
-            one.send(data)
-            two.recv(4096)
-            two.send(data)
-            one.recv(4096)
-    gc.collect()
-    grown = resident_bytes() - before
-    for one, two in kept:
-        one.close()
-        two.close()
-    return grown / (2 * pairs)
+def _bytes_per_socket(module: str, pairs: int, used: bool) -> float:
+    """Return by how much a fresh process grows for each socket."""
+    program = _GROWN.format(folders=_folders(), checkout=_CHECKOUT, arguments=(module, pairs, used))
+    return _printed_number(f"memory of {module}'s sockets", program)
 
 
 def _prepare_memory(stack: ExitStack, used: bool) -> Trial:
     sockets = allow_descriptors(stack, SOCKETS)
     notes = [] if sockets == SOCKETS else [f"only {sockets} sockets: RLIMIT_NOFILE allows no more"]
 
-    def way(make: Callable[[], tuple[Any, Any]]) -> Callable[[int], float]:
-        # In a process of its own each time: memory that was freed before would be used again, and not count.
-        return lambda rounds: float(isolated(_bytes_per_socket, make, sockets // 2, used))
+    def way(module: str) -> Callable[[int], float]:
+        return lambda rounds: _bytes_per_socket(module, sockets // 2, used)
 
-    return Trial({OURS: way(uds_cffi.UnixStream.pair), STDLIB: way(_stdlib_pair)}, notes=notes)
-
-
-def _stdlib_pair() -> tuple[socket.socket, socket.socket]:
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    return Trial({OURS: way("uds_cffi"), STDLIB: way("socket")}, notes=notes)
 
 
 def _missing_memory() -> str | None:
