@@ -245,6 +245,7 @@ def marked(name: str, mark: object) -> object:
     return pytest.param(name, marks=[mark(NEEDS[name])] if name in NEEDS else [])
 
 
+@pytest.mark.many_processes
 @pytest.mark.parametrize("name", [marked(name, support.needs) for name in OUTPUT])
 def test_example_prints_what_it_shows(name, short_dir):
     """The example runs to its end and prints what is written here, and only that."""

@@ -104,6 +104,7 @@ def test_child_begins_without_the_calls_of_its_parent(timed, handle):
     assert timeout_of(handle) == 2_000_000
 
 
+@pytest.mark.many_processes
 def test_lock_of_a_thread_that_does_not_exist_here(timed, handle):
     """A fork while other threads are counting leaves the child with a count that it can use."""
     stop = threading.Event()

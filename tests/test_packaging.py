@@ -182,6 +182,7 @@ def test_isolated_mode_runs_the_installed_package():
     assert Path(out.strip()).parent == PACKAGE
 
 
+@pytest.mark.any_interpreter
 def test_source_distribution_is_complete(tmp_path):
     """The source distribution holds every file of the project, and can be built again."""
     tree, out = tmp_path / "tree", tmp_path / "out"

@@ -308,6 +308,7 @@ TABLE = table()
 NEEDS = {"the same: the error says": "peer_credentials", "a path that is too long: the error says": "bindat"}
 
 
+@pytest.mark.many_processes
 @pytest.mark.parametrize("head", elsewhere.LIBRARIES)
 @pytest.mark.parametrize("title", CASES, ids=[function.__name__ for function in CASES.values()])
 def test_library_does_what_the_table_says(title, head, socket_path):
