@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 
 import support
 
@@ -19,10 +18,7 @@ class Process:
     def __init__(self, status: int = 0) -> None:
         self._go = support.Event()
         self._status: int | None = None
-        with warnings.catch_warnings():
-            # See support.Child.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self.pid = os.fork()
+        self.pid = support.fork()
         if self.pid == 0:
             try:
                 self._go.wait()

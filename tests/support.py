@@ -160,6 +160,16 @@ class Event:
         self.close()
 
 
+def fork() -> int:
+    """Fork, also beside threads: since CPython 3.12 that warns of locks which stay locked in the child.
+
+    The children of the tests run a few lines and never return to the interpreter's shutdown.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
 class Child:
     """A forked process that runs one function and exits.
 
@@ -169,11 +179,7 @@ class Child:
 
     def __init__(self, function: Callable[..., object], *arguments: Any) -> None:
         self._report, write = os.pipe()
-        with warnings.catch_warnings():
-            # Since 3.12 a fork beside threads warns of locks that stay locked in the child. These
-            # children run a few lines of a test and never return to the interpreter's shutdown.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self.pid = os.fork()
+        self.pid = fork()
         if self.pid == 0:
             _be_the_child(function, arguments, write)
         os.close(write)

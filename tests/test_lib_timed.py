@@ -87,7 +87,7 @@ def test_threads_count_exactly(timed, handle):
 def test_child_begins_without_the_calls_of_its_parent(timed, handle):
     """In the child of a fork the count is 0, and its first call restores what the parent's calls have changed."""
     counted = enter(timed, handle)
-    child = os.fork()
+    child = support.fork()
     if child == 0:
         problems = 0 if lib.uds_timed_calls(timed) == 0 else 1
         mine = enter(timed, handle)
@@ -115,7 +115,7 @@ def test_lock_of_a_thread_that_does_not_exist_here(timed, handle):
 
     with support.in_thread(come_and_go), support.in_thread(come_and_go):
         for _ in range(30):
-            child = os.fork()
+            child = support.fork()
             if child == 0:
                 lib.uds_timed_leave(timed, handle, NAME, enter(timed, handle))
                 os._exit(0 if timeout_of(handle) in (2_000_000, 7_000_000) else 1)

@@ -69,7 +69,7 @@ def remains(path: str) -> str:
 
 def in_child(function: Callable[..., object], *arguments: Any) -> int:
     """Run a function in a child of this child, and return how that ended."""
-    pid = os.fork()
+    pid = support.fork()
     if pid == 0:
         try:
             function(*arguments)
