@@ -22,6 +22,7 @@ from uds_cffi import (
     UdsError,
     UnixStream,
 )
+from uds_cffi import stream as module
 
 LARGE = 10_000_000
 
@@ -81,6 +82,19 @@ def test_timeout_before_the_last_byte(stream: tuple[UnixStream, UnixStream]) -> 
     one, two = stream
     one.send(b"abc")
     two.set_read_timeout(0.02)
+    with pytest.raises(TimeoutError) as caught:
+        two.recv_exactly(5)
+    assert caught.value.partial == b"abc"  # type: ignore[attr-defined]
+
+
+def test_time_that_ends_between_two_parts(
+    stream: tuple[UnixStream, UnixStream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The timeout is the whole call's: a peer that keeps sending a little does not make it longer."""
+    one, two = stream
+    one.send(b"abc")
+    two.set_read_timeout(support.PATIENCE)
+    monkeypatch.setattr(module, "is_over", lambda deadline: deadline is not None)
     with pytest.raises(TimeoutError) as caught:
         two.recv_exactly(5)
     assert caught.value.partial == b"abc"  # type: ignore[attr-defined]
