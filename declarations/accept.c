@@ -17,13 +17,13 @@ UDS_FUNCTION int uds_accept_named(int fd, struct uds_name *name, int nonblocking
 #endif
 }
 
-#if UDS_HAS_POLLRDHUP
-#  define UDS_HUNG_UP (POLLHUP | POLLRDHUP)
-#else
-#  define UDS_HUNG_UP POLLHUP
-#endif
-
 #if !UDS_ACCEPT_KEEPS_TIME
+#  if UDS_HAS_POLLRDHUP
+#    define UDS_HUNG_UP (POLLHUP | POLLRDHUP)
+#  else
+#    define UDS_HUNG_UP POLLHUP
+#  endif
+
 UDS_FUNCTION int64_t uds_nanoseconds(void)
 {
     struct timespec now;

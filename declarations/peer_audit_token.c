@@ -1,4 +1,4 @@
-/* The audit token of the peer's process: LOCAL_PEERTOKEN (macOS 10.12's sys/un.h).  It is an audit_token_t, eight
+/* The audit token of the peer's process: LOCAL_PEERTOKEN (macOS: sys/un.h).  It is an audit_token_t, eight
    32-bit words, of which one is the pid and one the version of the pid, so that it is never another process's. */
 #ifndef UDS_PEER_AUDIT_TOKEN_C
 #define UDS_PEER_AUDIT_TOKEN_C

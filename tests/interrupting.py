@@ -64,8 +64,7 @@ def is_interrupted(call: Callable[[], object], step: int | Step, kind: type[Inte
         step: how manieth of all, from 1; or one of those that steps_of() listed, which is much faster.
         kind: what to raise.
     """
-    only = step if isinstance(step, Step) else None
-    left = step.index if isinstance(step, Step) else step
+    only, left = _sought(step)
     raised: list[Interruption] = []
 
     def strike(frame: Any, _entry: int) -> None:
@@ -98,8 +97,7 @@ def is_overtaken(call: Callable[[], object], step: int | Step, other: Callable[[
     Returns:
         Whether it came to that step.
     """
-    only = step if isinstance(step, Step) else None
-    left = step.index if isinstance(step, Step) else step
+    only, left = _sought(step)
 
     def strike(_frame: Any, _entry: int) -> None:
         nonlocal left
@@ -110,6 +108,11 @@ def is_overtaken(call: Callable[[], object], step: int | Step, other: Callable[[
     with watching(strike, only):
         call()
     return left <= 0
+
+
+def _sought(step: int | Step) -> tuple[Step | None, int]:
+    """Return the one frame to watch, if it is known, and how many steps to count there."""
+    return (step, step.index) if isinstance(step, Step) else (None, step)
 
 
 def _finalizes(frame: Any) -> bool:

@@ -47,7 +47,7 @@ def test_four_threads_and_one_client(socket_path, kind, adopted):
     assert all(WAIT <= took < 3.0 for took in times)
 
 
-@pytest.mark.parametrize("mode", ["own", "adopted", "mode"])
+@pytest.mark.parametrize("mode", ["own", "adopted", "waits-itself"])
 @EACH_LISTENER
 def test_four_processes_and_one_client(socket_path, kind, mode):
     """The same with processes that share the listener: none hangs in accept(2).
@@ -64,7 +64,7 @@ def test_four_processes_and_one_client(socket_path, kind, mode):
     read, write = os.pipe()
     processes = contextlib.ExitStack()
     with listening(kind, socket_path, mode != "own") as listener, support.Event() as ready, processes as stack:
-        if mode == "mode":
+        if mode == "waits-itself":
             listener.set_nonblocking(True)
             listener.set_nonblocking(False)
         for _ in range(4):

@@ -15,6 +15,7 @@ from .calls import HANDLE, MSG_DONTWAIT, POLLIN, POLLOUT, allocate_handle, check
 from .constructors import constructor
 from .errors import error
 from .identity import HasPeer
+from .naming import bytes_of_peer
 from .options import apply_options, check_options
 from .places import place_of
 from .receiver import Receiver, adapt, give_small, preset, return_receiver, take_small
@@ -119,7 +120,7 @@ class Connected(Socket, HasPeer):
         """
         plain = dir_fd is None and not long_path
         if plain and bind is None and timeout is None and options is None and not nonblocking:
-            name = naming.bytes_of_peer(addr)
+            name = bytes_of_peer(addr)
             preset = cls._preset
             if name and preset[0] >= 0:
                 self: Self = _begin(cls, preset)

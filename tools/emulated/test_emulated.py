@@ -106,7 +106,6 @@ def test_status_of_a_program_in_a_guest() -> None:
     assert first.run([sys.executable, "-c", "import time; time.sleep(600)"], environment, 0.5) == 124
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make namespaces")
 def test_guest_that_hangs_is_killed_with_what_it_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """When its time is over nothing runs on, and what it had said is there, without a verdict."""
     monkeypatch.setattr(starting, "PATIENCE", 1.0)

@@ -56,15 +56,15 @@ def main(arguments: list[str]) -> int:
 
 def run(work: Path, programs: list[str], pypy: str | None) -> int:
     """Build, check and use each wheel, and return how many are wrong."""
-    bad = one(work, None, programs, check.ABI3)
+    bad = make(work, None, programs, check.ABI3)
     if pypy is None:
         print("wheels: there is no PyPy here")
     else:
-        bad += one(work / "pypy", pypy, [pypy], check.of_pypy(check.version_of(pypy)))
+        bad += make(work / "pypy", pypy, [pypy], check.of_pypy(check.version_of(pypy)))
     return bad
 
 
-def one(work: Path, builder: str | None, programs: list[str], promise: check.Promise) -> int:
+def make(work: Path, builder: str | None, programs: list[str], promise: check.Promise) -> int:
     """Build a wheel with an interpreter, check it, and use it with each of some."""
     out = work / "wheels"
     out.mkdir(parents=True, exist_ok=True)
