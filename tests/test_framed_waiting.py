@@ -257,7 +257,8 @@ def test_memory_of_a_message_is_free_after_an_error(framed, kind):
     message = kind(data)
     with pytest.raises(BlockingIOError):
         one.send_message(message, flags=MSG_DONTWAIT)
-    del message
+    if kind is memoryview:
+        message.release()
     data[:] = b""
     with support.in_thread(one.flush):
         assert two.recv_message() == expected

@@ -12,7 +12,7 @@ block and the next receive close them.
 from __future__ import annotations
 
 from ._lib import ffi, lib
-from .calls import check_c_int
+from .calls import check_c_int, to_bytes
 from .capabilities import require
 from .control import (
     RIGHTS,
@@ -236,7 +236,7 @@ class SocketAncillary(Ancillary):
         """
         check_c_int("level", level)
         check_c_int("type", type)
-        data = bytes(memoryview(data))
+        data = to_bytes(data)
         if (level, type) == RIGHTS:
             if len(data) % _INT:
                 raise ValueError(

@@ -134,6 +134,7 @@ leads_to_socket = lib.uds_leads_to_socket
 is_at = lib.uds_handle_is_at
 
 from_buffer = ffi.from_buffer
+release = ffi.release
 
 # A pointer, although cffi makes two objects of it, and one of an array: CPython's collector, which finalizes what is
 # in a cycle in any order, would free an array before the __del__ that still asks it.  It does not look into the object
@@ -198,23 +199,29 @@ def check_c_int(name: str, value: Any) -> None:
 def readable(data: Any) -> CData:
     """Export a contiguous bytes-like object for reading, as a context manager with ``len()`` in bytes."""
     if type(data) is bytearray and data:
-        return ffi.from_buffer(data)
-    view = memoryview(data)
-    if not view.c_contiguous:
-        raise BufferError("the data is not contiguous")
-    if not view.nbytes:
-        return ffi.from_buffer(b"")
-    return ffi.from_buffer(view.cast("B") if view.ndim != 1 or view.itemsize != 1 else view)
+        return from_buffer(data)
+    # The view ends here: where nothing counts references, what it exports could not be resized before a collection.
+    with memoryview(data) as view:
+        if not view.c_contiguous:
+            raise BufferError("the data is not contiguous")
+        empty = not view.nbytes
+    return from_buffer(b"" if empty else data)
 
 
 def writable(buffer: Any) -> CData:
     """Export a contiguous writable buffer, as a context manager with ``len()`` in bytes."""
     if type(buffer) is bytearray and buffer:
-        return ffi.from_buffer(buffer)
-    view = memoryview(buffer)
-    if view.readonly:
-        raise TypeError(f"a writable bytes-like object is needed, not {type(buffer).__name__}")
-    return readable(view)
+        return from_buffer(buffer)
+    with memoryview(buffer) as view:
+        if view.readonly:
+            raise TypeError(f"a writable bytes-like object is needed, not {type(buffer).__name__}")
+    return readable(buffer)
+
+
+def to_bytes(data: Any) -> bytes:
+    """Copy a bytes-like object, and nothing that only could be made into bytes, such as a list or a number."""
+    with memoryview(data) as view:
+        return bytes(view)
 
 
 def fds_detach(fds: CData, generation: int) -> list[int]:

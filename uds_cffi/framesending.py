@@ -138,18 +138,19 @@ class FrameSending(Closing):
             raise ValueError(f"fds has {len(fds)} items for {len(messages)} messages")
         checked: list[tuple[Any, int, Borrowed | None]] = []
         for place, message in enumerate(messages):
-            view = memoryview(message)
-            if not view.c_contiguous:
-                raise BufferError(f"message {place} is not contiguous")
-            if view.nbytes > self._max_size:
-                text = f"message {place} has {view.nbytes} bytes, above max_size {self._max_size}"
-                raise FrameError(text, view.nbytes, self._max_size)
+            with memoryview(message) as view:
+                size = view.nbytes
+                if not view.c_contiguous:
+                    raise BufferError(f"message {place} is not contiguous")
+                if size > self._max_size:
+                    text = f"message {place} has {size} bytes, above max_size {self._max_size}"
+                    raise FrameError(text, size, self._max_size)
+                if size < LARGE_SIZE and type(message) is not bytes:
+                    message = bytes(view)
             borrowed = None if fds[place] is None else Borrowed(fds[place])
             if borrowed is not None and not borrowed.numbers:
                 borrowed = None
-            if view.nbytes < LARGE_SIZE and type(message) is not bytes:
-                message = bytes(view)
-            checked.append((message, view.nbytes, borrowed))
+            checked.append((message, size, borrowed))
         return checked
 
     def _send_checked(self, writer: FrameWriter, checked: list[tuple[Any, int, Borrowed | None]], flags: int) -> None:

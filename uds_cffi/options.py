@@ -182,4 +182,4 @@ def set_by_number(handle: CData, level: int, name: int, value: Any) -> None:
             raise ValueError(f"{value} does not fit into a C int; give the bytes instead")
         calls.setsockopt_int(handle, level, name, value)
     else:
-        calls.setsockopt(handle, level, name, bytes(memoryview(value)))
+        calls.setsockopt(handle, level, name, calls.to_bytes(value))

@@ -20,6 +20,7 @@ from .calls import (
     check,
     from_buffer,
     receive_packet,
+    release,
     writable,
 )
 from .calls import recv_packet as c_recv_packet
@@ -116,10 +117,9 @@ class PacketSocket(Batching, Receiving):
             size = len(memory)
             try:
                 count = c_recv_packet(self._handle, memory, size, self._recv_flags)
-            except BaseException:
-                # A signal handler's; the traceback must not keep the buffer from being resized.
-                del memory
-                raise
+            finally:
+                # Neither a traceback nor an interpreter that counts no references may keep the buffer's size fixed.
+                release(memory)
             if count >= 0:
                 return _new(PacketInto, (count, False) if count <= size else (size, True))
         with writable(buffer) as memory:

@@ -17,6 +17,7 @@ from .calls import (
     check,
     from_buffer,
     receive,
+    release,
     writable,
 )
 from .calls import recv as c_recv
@@ -182,10 +183,9 @@ class UnixStream(Unbatched, OutOfBand, SendingAll, Receiving):
             memory = from_buffer(buffer)
             try:
                 count = c_recv(self._handle, memory, len(buffer), self._recv_flags)
-            except BaseException:
-                # A signal handler's; the traceback must not keep the buffer from being resized.
-                del memory
-                raise
+            finally:
+                # Neither a traceback nor an interpreter that counts no references may keep the buffer's size fixed.
+                release(memory)
             if count >= 0:
                 return count
         with writable(buffer) as memory:
