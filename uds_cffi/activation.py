@@ -265,12 +265,13 @@ def _is_this_process(identity: int | None) -> bool:
     """Whether this is the inode number of this process's pidfd, which no other process ever has (systemd 259)."""
     if identity is None:
         return True
+    # Where the kernel does not tell, the process id alone must do, as in libsystemd.
+    number = identity
     with pidfd.PidFd._empty() as own:
-        # Where the kernel does not tell, the process id alone must do, as in libsystemd.
-        if pidfd.pidfd_open(own._handle, os.getpid()) < 0 or pidfd.pidfd_same(own._handle, own._handle) < 0:
-            return True
-        # All that a 32-bit kernel shows of it.
-        return not (os.fstat(own.fileno()).st_ino ^ identity) & 0xFFFFFFFF
+        if pidfd.pidfd_open(own._handle, os.getpid()) >= 0 and pidfd.pidfd_same(own._handle, own._handle) >= 0:
+            number = os.fstat(own.fileno()).st_ino
+    # All that a 32-bit kernel shows of it.
+    return not (number ^ identity) & 0xFFFFFFFF
 
 
 def _labels(count: int) -> list[str]:

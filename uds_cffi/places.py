@@ -178,9 +178,9 @@ class Place:
             file = Owner._empty()
             with file:
                 result = self.open_into(file._handle, lib.UDS_O_PATH)
-                if result < 0:
-                    return result
-                return self._known(lib.uds_handle_connectat(handle, file.fileno(), *UNNAMED._raw()))
+                if result >= 0:
+                    result = self._known(lib.uds_handle_connectat(handle, file.fileno(), *UNNAMED._raw()))
+            return result
         if self.directory is None:
             return lib.uds_handle_connect(handle, *self.address._raw())
         return self._known(lib.uds_handle_connectat(handle, self.directory, *self.address._raw()))

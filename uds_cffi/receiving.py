@@ -148,15 +148,17 @@ class Receiving(Sending):
             How many bytes are in them or the ``expected`` error, whether a packet was cut, how many would fit, and who
             sent them.
         """
+        addr = _UNNAMED
         with Incoming(buffers) as into:
             receiver = preset(self._handle, 0, self._recv_flags | flags, 0, room=0)
             receiver.scatter(into)
             result = self._receive_message(receiver, receiver.receive, flags, expected=expected)
-            if result < 0:
-                return result, False, into.size, _UNNAMED
-            addr = receiver.sender()
-            return_receiver(receiver)
-            return result & SIZE_MASK, bool(result & CUT), into.size, addr
+            if result >= 0:
+                addr = receiver.sender()
+                return_receiver(receiver)
+        if result < 0:
+            return result, False, into.size, addr
+        return result & SIZE_MASK, bool(result & CUT), into.size, addr
 
     def recv_ancillary(
         self, size_or_buffers: int | Iterable[Any], ancillary: SocketAncillary, flags: int = 0

@@ -74,8 +74,10 @@ class Sending(Connected):
         with export(data) as pointer:
             if flags & MSG_OOB:
                 check_out_of_band(flags, len(pointer))
-                return check_answer(self._send_code(pointer, flags))
-            return self._send(pointer, flags)
+                sent = check_answer(self._send_code(pointer, flags))
+            else:
+                sent = self._send(pointer, flags)
+        return sent
 
     def _send(self, data: Any, flags: int, sent: int | None = None) -> int:
         return check(self._send_code(data, flags, sent))

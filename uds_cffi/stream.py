@@ -190,15 +190,16 @@ class UnixStream(Unbatched, OutOfBand, SendingAll, Receiving):
                 return count
         with writable(buffer) as memory:
             if flags and _check_stream_flags(flags, len(memory)) & MSG_OOB:
-                return check_answer(self._recv_once(memory, len(memory), flags, None, None))
-            if flags & MSG_WAITALL:
+                count = check_answer(self._recv_once(memory, len(memory), flags, None, None))
+            elif flags & MSG_WAITALL:
                 count, code = self._fill(memory, len(memory), flags)
                 if code and not (count and code in _WAITS):
                     problem = error(code)
                     problem.nbytes = count  # type: ignore[attr-defined]
                     raise problem
-                return count
-            return check(self._recv_once(memory, len(memory), flags, None, count))
+            else:
+                count = check(self._recv_once(memory, len(memory), flags, None, count))
+        return count
 
     def try_recv_into(self, buffer: Any, flags: int = 0) -> int | None:
         """Receive what is there into a buffer: how many bytes, or None; with MSG_OOB as ``recv_into()``."""
