@@ -296,7 +296,7 @@ def in_thread(function: Callable[..., Any], *arguments: Any) -> Iterator[Outcome
                 ended.set()
 
         # A daemon, so that a thread which hangs makes its test fail and not the whole run hang.
-        thread = threading.Thread(target=run, name=f"test {function!r}", daemon=True)
+        thread = threading.Thread(target=run, name=f"test {getattr(function, '__name__', 'call')}", daemon=True)
         thread.start()
         _beside.append(ended.fileno())
         try:

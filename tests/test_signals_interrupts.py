@@ -15,7 +15,7 @@ import census
 import pytest
 import support
 from blocked import LISTENERS, MARKS, foreign_listener
-from interrupting import Interruption
+from interrupting import Interruption, forget_what_is_handled
 
 from uds_cffi import OwnedFd, SocketAncillary, UnixDatagram, UnixSeqpacketConn, UnixStream
 
@@ -78,6 +78,7 @@ def interrupt(work, finish=lambda: None):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
     finish()
+    forget_what_is_handled()
     gc.collect()
 
     assert census.differences(before) == []
