@@ -58,9 +58,10 @@ def _frozen(version: str, tag: str) -> Interpreter:
     return Interpreter(f"python{version}t", "PyPI's freeze-core and Debian sid", provide, tag, has_lock=False)
 
 
-def _musl(version: str, tag: str) -> Interpreter:
-    provide = partial(frozen.over_musl, version=version)
-    return Interpreter(f"python{version}-musl", "PyPI's freeze-core and Debian sid", provide, tag)
+def _musl(version: str, tag: str, flags: str = "") -> Interpreter:
+    provide = partial(frozen.over_musl, version=version, flags=flags)
+    source = "PyPI's freeze-core and Debian sid"
+    return Interpreter(f"python{version}{flags}-musl", source, provide, tag, has_lock=not flags)
 
 
 INTERPRETERS = {
@@ -72,6 +73,7 @@ INTERPRETERS = {
         _frozen("3.14", "cp314-cp314t"),
         _frozen("3.15", "cp315-abi3.abi3t"),
         _musl("3.13", ALL_CPYTHONS),
+        _musl("3.14", "cp314-cp314t", flags="t"),
         _here("pypy3", "pp39-pypy39_pp73"),
         _debian("pypy7.3.19", "trixie", "pypy3.11", "pp311-pypy311_pp73"),
         _debian("pypy8.0", "sid", "pypy3.11", "pp311-pypy311_pp80"),

@@ -31,11 +31,17 @@ def free_threaded(work: Path, version: str) -> Path:
     return _assembled(work, version, "t", "manylinux2014_x86_64", "gcc", {})
 
 
-def over_musl(work: Path, version: str) -> Path:
-    """Put CPython of a minor version for musl, "3.13", into a folder, with musl itself, and return its program."""
+def over_musl(work: Path, version: str, flags: str) -> Path:
+    """Put CPython of a minor version for musl into a folder, with musl itself, and return its program.
+
+    Args:
+        work: The folder.
+        version: As "3.13".
+        flags: "t" for a free-threaded one, "" for the other.
+    """
     root = work / "root"
     compiler = musl.compiler(work)
-    python = _assembled(work, version, "", "musllinux_1_2_x86_64", str(compiler), musl.settings(compiler))
+    python = _assembled(work, version, flags, "musllinux_1_2_x86_64", str(compiler), musl.settings(compiler))
     musl.supply(work, compiler, root, [root / "lib", root / "lib" / LIBRARIES])
     run(program("patchelf"), "--set-interpreter", root / musl.LOADER, python)
     return python
