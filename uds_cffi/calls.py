@@ -198,24 +198,26 @@ def check_c_int(name: str, value: Any) -> None:
 
 def readable(data: Any) -> CData:
     """Export a contiguous bytes-like object for reading, as a context manager with ``len()`` in bytes."""
-    if type(data) is bytearray and data:
-        return from_buffer(data)
-    # The view ends here: where nothing counts references, what it exports could not be resized before a collection.
-    with memoryview(data) as view:
-        if not view.c_contiguous:
-            raise BufferError("the data is not contiguous")
-        empty = not view.nbytes
-    return from_buffer(b"" if empty else data)
+    return from_buffer(data) if type(data) is bytearray and data else _export(data, False)
 
 
 def writable(buffer: Any) -> CData:
     """Export a contiguous writable buffer, as a context manager with ``len()`` in bytes."""
-    if type(buffer) is bytearray and buffer:
-        return from_buffer(buffer)
-    with memoryview(buffer) as view:
-        if view.readonly:
-            raise TypeError(f"a writable bytes-like object is needed, not {type(buffer).__name__}")
-    return readable(buffer)
+    return from_buffer(buffer) if type(buffer) is bytearray and buffer else _export(buffer, True)
+
+
+def _export(data: Any, must_be_writable: bool) -> CData:
+    view = memoryview(data)
+    try:
+        if must_be_writable and view.readonly:
+            raise TypeError(f"a writable bytes-like object is needed, not {type(data).__name__}")
+        if not view.c_contiguous:
+            raise BufferError("the data is not contiguous")
+        empty = not view.nbytes
+    finally:
+        # Where nothing counts references, what a forgotten view exports could not be resized before a collection.
+        view.release()
+    return from_buffer(b"" if empty else data)
 
 
 def to_bytes(data: Any) -> bytes:
