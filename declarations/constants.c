@@ -51,8 +51,16 @@
 #  define IOV_MAX 1024 /* the value of UIO_MAXIOV; glibc hides IOV_MAX in some modes */
 #endif
 
-/* macOS defines SOCK_SEQPACKET, but its AF_UNIX has no such socket. */
-#if defined(SOCK_SEQPACKET) && !defined(__APPLE__) && !defined(UDS_MINIMAL)
+/* macOS defines SOCK_SEQPACKET, but its AF_UNIX has no such socket.  FreeBSD 15 made it a stream with marks in it
+   (uipc_sosend_stream_or_seqpacket() in sys/kern/uipc_usrreq.c): a send may fall short, a receive may bring a part and does
+   not say so, and an empty packet vanishes.  What is promised of packets here cannot be kept on that. */
+#if defined(__FreeBSD__)
+#  include <sys/param.h>
+#  if __FreeBSD_version >= 1500000
+#    define UDS_SEQPACKET_IS_A_STREAM 1
+#  endif
+#endif
+#if defined(SOCK_SEQPACKET) && !defined(__APPLE__) && !defined(UDS_SEQPACKET_IS_A_STREAM) && !defined(UDS_MINIMAL)
 #  define UDS_HAS_SEQPACKET 1
 #else
 #  define UDS_HAS_SEQPACKET 0

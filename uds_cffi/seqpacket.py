@@ -24,7 +24,7 @@ class UnixSeqpacketConn(PacketSocket):
     _kind = SOCK_SEQPACKET
     _role = "seqpacket"
     _feature = "seqpacket"
-    # FreeBSD 15 separates records by MSG_EOR alone.
+    # The kernel of FreeBSD 15, on which a build for 14 may run, separates records by MSG_EOR alone.
     _always_sends = MSG_EOR
 
     def __iter__(self) -> Iterator[bytes]:
