@@ -316,7 +316,7 @@ UDS_FUNCTION int uds_handle_send_batch(struct uds_handle *handle, const void *da
     for (at = 0; at < count; at++) {
         size_t length = uds_batch_length(lengths, at);
         if (at >= first) {
-            result = uds_sent(fd, uds_send(fd, place, length, flags | UDS_NOSIGNAL));
+            result = uds_sent(fd, uds_send(fd, place, length, flags | UDS_NOSIGNAL), length);
             if (result < 0)
                 break;
         }
@@ -341,8 +341,8 @@ UDS_FUNCTION int uds_handle_send_joined(struct uds_handle *handle, const void *d
         return fd;
     for (at = 0; at < count; at++) {
         const char *hit = uds_hole_find(place, end, NULL);
-        result = uds_send(fd, place, (size_t)((hit != NULL ? hit : end) - place), flags | UDS_NOSIGNAL);
-        result = uds_sent(fd, result);
+        size_t length = (size_t)((hit != NULL ? hit : end) - place);
+        result = uds_sent(fd, uds_send(fd, place, length, flags | UDS_NOSIGNAL), length);
         if (result < 0)
             break;
         place = hit != NULL ? hit + UDS_HOLE_SIZE : end;

@@ -18,38 +18,58 @@
 #  define UDS_UNITES_RIGHTS 1
 #endif
 
+/* Whether a datagram socket's SO_SNDTIMEO is no time that a send waits. */
+#if defined(__linux__)
+#  define UDS_DATAGRAMS_NEVER_WAIT 0
+#else
+#  define UDS_DATAGRAMS_NEVER_WAIT 1
+#endif
+
 /* The BSDs and macOS answer ENOBUFS at once, also where the socket may wait, and poll(2) finds it ready (uipc_send() in
    sys/kern/uipc_usrreq.c).  As -EAGAIN the caller meets it as he meets a socket that is ready and is not: he tries again
-   after a while, within his time.  On a stream it is the system that is short of memory, and remains an error. */
-UDS_FUNCTION ssize_t uds_sent(int fd, ssize_t result)
+   after a while, within his time.  On a stream it is the system that is short of memory, and remains an error.
+
+   FreeBSD says so of a datagram that is larger than the send buffer as well (uipc_sosend_dgram()), which would be tried
+   for ever: -EMSGSIZE, as on the others.  The size is 0 where it is another's buffer that counts. */
+UDS_FUNCTION ssize_t uds_sent(int fd, ssize_t result, size_t size)
 {
 #if UDS_ENOBUFS_IS_FULL
     if (result == -ENOBUFS) {
-        int type = 0;
+        int type = 0, room = 0;
         socklen_t length = sizeof type;
-        if (uds_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_DGRAM)
-            return -EAGAIN;
+        if (uds_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0 || type != SOCK_DGRAM)
+            return result;
+        length = sizeof room;
+        if (uds_getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &length) == 0 && size > (size_t)room)
+            return -EMSGSIZE;
+        return -EAGAIN;
     }
 #else
     (void)fd;
+    (void)size;
 #endif
     return result;
 }
 
 UDS_FUNCTION ssize_t uds_send_message(int fd, const struct msghdr *message, int flags)
 {
-    return uds_sent(fd, uds_sendmsg(fd, message, flags | UDS_NOSIGNAL));
+    size_t size = 0;
+    uds_iovlen_t place;
+
+    for (place = 0; message->msg_name == NULL && place < message->msg_iovlen; place++)
+        size += message->msg_iov[place].iov_len;
+    return uds_sent(fd, uds_sendmsg(fd, message, flags | UDS_NOSIGNAL), size);
 }
 
 UDS_FUNCTION ssize_t uds_handle_send(struct uds_handle *handle, const void *data, size_t size, int flags)
 {
-    UDS_HELD(handle, ssize_t, uds_sent(fd, uds_send(fd, data, size, flags | UDS_NOSIGNAL)));
+    UDS_HELD(handle, ssize_t, uds_sent(fd, uds_send(fd, data, size, flags | UDS_NOSIGNAL), size));
 }
 
 UDS_FUNCTION ssize_t uds_handle_sendto(struct uds_handle *handle, const void *data, size_t size, int flags,
                                        const struct sockaddr_un *address, socklen_t length)
 {
-    UDS_HELD(handle, ssize_t, uds_sent(fd, uds_sendto(fd, data, size, flags | UDS_NOSIGNAL, address, length)));
+    UDS_HELD(handle, ssize_t, uds_sent(fd, uds_sendto(fd, data, size, flags | UDS_NOSIGNAL, address, length), 0));
 }
 
 /* Sends a message as its caller has built it, but for several SCM_RIGHTS items, which go as one. */

@@ -21,10 +21,14 @@ def test_full_peer(kind):
     """Where ENOBUFS means that a datagram's receiver is full it would block; all else stays what it is."""
     with socket.socket(socket.AF_UNIX, kind) as sock:
         is_full = lib.UDS_ENOBUFS_IS_FULL and kind == socket.SOCK_DGRAM
-        assert lib.uds_sent(sock.fileno(), -errno.ENOBUFS) == (-errno.EAGAIN if is_full else -errno.ENOBUFS)
-        assert lib.uds_sent(sock.fileno(), -errno.EPIPE) == -errno.EPIPE
-        assert lib.uds_sent(sock.fileno(), 7) == 7
-    assert lib.uds_sent(-1, -errno.ENOBUFS) == -errno.ENOBUFS
+        room = sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        for size in (0, room):
+            assert lib.uds_sent(sock.fileno(), -errno.ENOBUFS, size) == (-errno.EAGAIN if is_full else -errno.ENOBUFS)
+        # It would not fit into an empty queue either.
+        assert lib.uds_sent(sock.fileno(), -errno.ENOBUFS, room + 1) == (-errno.EMSGSIZE if is_full else -errno.ENOBUFS)
+        assert lib.uds_sent(sock.fileno(), -errno.EPIPE, room + 1) == -errno.EPIPE
+        assert lib.uds_sent(sock.fileno(), 7, 7) == 7
+    assert lib.uds_sent(-1, -errno.ENOBUFS, 0) == -errno.ENOBUFS
 
 
 def test_minimal_build_does_as_other_systems():

@@ -310,9 +310,13 @@ def fill(sock: UnixStream | UnixDatagram) -> None:
 @kinds
 def test_send_timeout(kind):
     """The kernel's own timeout ends a send that finds the queue full with TimeoutError."""
-    left, right = kind.pair(options={"send_timeout": 0.03})
+    left, right = kind.pair(options={"send_timeout": KERNELS_TIMEOUT})
     with left, right:
+        while left.try_send(bytes(4096)) is not None:
+            pass
+        begin = time.monotonic()
         with pytest.raises(TimeoutError):
             fill(left)
+        assert KERNELS_TIMEOUT - TICK <= time.monotonic() - begin < support.PATIENCE
         right.recv(4096)
         assert left.write_timeout() is None

@@ -313,6 +313,10 @@ def has_timeout(handle: CData, name: int) -> bool:
     return lib.uds_handle_get_timeout(handle, name, value) == 0 and value[0] != 0
 
 
+# Whether a send to a full peer fails at once, whatever SO_SNDTIMEO says.
+DATAGRAMS_NEVER_WAIT = bool(lib.UDS_DATAGRAMS_NEVER_WAIT)
+
+
 def get_timeout_or_code(handle: CData, name: int) -> int:
     """Return SO_RCVTIMEO or SO_SNDTIMEO in microseconds, 0 for none, or -errno."""
     value = ffi.new("int64_t *")

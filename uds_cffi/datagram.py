@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+
 from . import naming
 from .address import UnixSocketAddr
-from .calls import CUT, MSG_PEEK, SIZE_MASK, SOCK_DGRAM, check
+from .calls import (
+    CUT,
+    DATAGRAMS_NEVER_WAIT,
+    MSG_PEEK,
+    POLLOUT,
+    SIZE_MASK,
+    SO_SNDTIMEO,
+    SOCK_DGRAM,
+    check,
+    get_timeout_or_code,
+)
 from .constructors import constructor
 from .fds import Borrowed
 from .flags import PEEK, RECV_MESSAGE, RECV_PACKET, SEND, check_flags
@@ -16,7 +28,7 @@ from .results import PacketFdsFrom, PacketFrom, PacketIntoFrom
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, ClassVar
 
     from typing_extensions import Self
@@ -25,6 +37,8 @@ if TYPE_CHECKING:
     from .ancillary import SocketAncillary
 
 _new = tuple.__new__
+
+_EAGAIN = -errno.EAGAIN
 
 
 def _is_ready() -> None:
@@ -260,3 +274,14 @@ class UnixDatagram(PacketSocket):
         result = self._receive_message(receiver, receiver.receive, flags)
         addr = receiver.sender()
         return _new(PacketFdsFrom, (*self._unpack(receiver, result, addr), addr))
+
+    def _write_code(
+        self, attempt: Callable[[], int], flags: int, deadline: float | None = None, result: int | None = None
+    ) -> int:
+        if DATAGRAMS_NEVER_WAIT and deadline is None and self._write_timeout is None:
+            if result is None:
+                result = attempt()
+            # The kernel has not waited, so the library keeps the kernel's timeout too.
+            if result == _EAGAIN and (microseconds := get_timeout_or_code(self._handle, SO_SNDTIMEO)) > 0:
+                return self._finish(attempt, flags, None, result, microseconds / 1e6, POLLOUT, 0, None)
+        return super()._write_code(attempt, flags, deadline, result)
