@@ -116,6 +116,8 @@ def builder(minimal: bool) -> FFI:
         "uds_cffi._lib",
         joined_source(minimal),
         define_macros=list(FEATURE_MACROS),
+        # With the macros above, the calls of Solaris and illumos are others, which are not in the C library.
+        libraries=["socket"] if sys.platform.startswith("sunos") else [],
         # setuptools puts these into the source distribution and watches them for changes.
         # It wants paths relative to the project's root.
         depends=["build_ffi.py", *pair_files],

@@ -148,6 +148,8 @@ UDS_FUNCTION int uds_keep(struct uds_fds *fds, int most, int fd)
 #if !UDS_HAS_ATOMIC_CLOEXEC
     fcntl(fd, F_SETFD, FD_CLOEXEC);
 #endif
+    /* Here already, because its owner may give the number away. */
+    uds_prevent_sigpipe(fd);
     if (fds != NULL && fds->count < most && uds_fds_adopt(fds, fd) == 0)
         return 1;
     close(fd);

@@ -103,8 +103,11 @@ UDS_FUNCTION int uds_credentials_read(const void *data, size_t size, struct ucre
         char bytes[UDS_CREDENTIALS_SIZE];
     } given;
     const ucred_t *credentials = (const ucred_t *)(const void *)given.bytes;
-    if (size > sizeof given.bytes || size != ucred_size())
+    /* The kernel leaves out the groups that the sender has not (cred2ucred() in uts/common/os/ucred.c), so it is smaller
+       than ucred_size(), which has room for as many as there may be. */
+    if (size > sizeof given.bytes)
         return 0;
+    memset(&given, 0, sizeof given);
     memcpy(given.bytes, data, size);
     sender->pid = ucred_getpid(credentials);
     sender->uid = ucred_getruid(credentials);

@@ -81,7 +81,7 @@ struct uds_frame_reader {
     uint32_t lengths[UDS_FRAMES_MOST];
     union {
         struct cmsghdr aligned;
-        char bytes[CMSG_SPACE(UDS_SCM_MAX_FD * sizeof(int)) + 1024];
+        char bytes[UDS_WHOLE_CONTROL];
     } control;
 };
 

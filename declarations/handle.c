@@ -142,7 +142,7 @@ UDS_FUNCTION int uds_handle_adopt(struct uds_handle *handle, int fd, int borrowe
         return -EBADF;
     if (__atomic_load_n(&handle->state, __ATOMIC_SEQ_CST) != 0)
         return -EBUSY;
-    /* Each socket on which anything is sent comes by here: made, accepted, received, duplicated or taken over. */
+    /* Each socket on which anything is sent comes by here: made, accepted, duplicated or taken over. */
     uds_prevent_sigpipe(fd);
     handle->fd = fd;
     __atomic_store_n(&handle->state, UDS_OPEN | (borrowed ? UDS_BORROWED : 0u) | uds_generation,

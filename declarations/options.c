@@ -31,6 +31,8 @@ UDS_FUNCTION int uds_describe(int fd, struct uds_description *description)
     (void)length;
     result = uds_get_int(fd, SO_DOMAIN, &description->domain);
 #else
+    /* macOS writes nothing for a socket that has no address of any kind; then it is none of ours. */
+    memset(&name, 0, sizeof name);
     result = UDS_RESULT(getsockname(fd, (struct sockaddr *)&name, &length));
     description->domain = result < 0 ? -1 : name.ss_family;
 #endif

@@ -10,6 +10,10 @@
 #  define UDS_HAS_PEER_AUDIT_TOKEN 0
 #endif
 #define UDS_AUDIT_TOKEN_SIZE 32
+#if UDS_HAS_PEER_AUDIT_TOKEN
+#  include <mach/message.h>
+_Static_assert(sizeof(audit_token_t) == UDS_AUDIT_TOKEN_SIZE, "mach/message.h has another one");
+#endif
 
 /* 0, or -errno; -ENOTCONN where there is no peer. */
 UDS_FUNCTION int uds_peer_audit_token(int fd, char *token)

@@ -30,9 +30,9 @@
 #  define UDS_KERNEL_CUTS 1
 #else
 #  define UDS_KERNEL_CUTS 0
-/* A sender's control data fits into one mbuf cluster of 2048 bytes there; received numbers take no more. */
-#  define UDS_WHOLE_CONTROL (CMSG_SPACE(2048) + 1024)
 #endif
+/* A sender's control data fits into one mbuf cluster of 2048 bytes there; received numbers take no more. */
+#define UDS_WHOLE_CONTROL (CMSG_SPACE(2048) + 1024)
 
 struct uds_receiver {
     struct uds_handle *handle;

@@ -66,6 +66,9 @@ struct uds_bintime {
     time_t sec;
     uint64_t frac;
 };
+#if defined(__FreeBSD__)
+_Static_assert(sizeof(struct uds_bintime) == sizeof(struct bintime), "sys/_bintime.h has another one");
+#endif
 
 /* Reads a struct timeval, timespec or bintime of this system, as nanoseconds since the epoch: 0, or -EINVAL for what no
    kernel sends. */
