@@ -217,13 +217,28 @@ def _export(data: Any, must_be_writable: bool) -> CData:
     finally:
         # Where nothing counts references, what a forgotten view exports could not be resized before a collection.
         view.release()
-    return from_buffer(b"" if empty else data)
+    try:
+        return from_buffer(b"" if empty else data)
+    except TypeError:
+        if must_be_writable:
+            raise
+        # PyPy has no address for what may move, such as the buffer of a BytesIO; a copy stays where it is.
+        return from_buffer(to_bytes(data))
 
 
 def to_bytes(data: Any) -> bytes:
     """Copy a bytes-like object, and nothing that only could be made into bytes, such as a list or a number."""
     with memoryview(data) as view:
         return bytes(view)
+
+
+def is_buffer(value: Any) -> bool:
+    """Whether it is bytes-like; some of those can be iterated over as well, an mmap of PyPy for one."""
+    try:
+        memoryview(value).release()
+    except TypeError:
+        return False
+    return True
 
 
 def fds_detach(fds: CData, generation: int) -> list[int]:

@@ -30,7 +30,10 @@ _MSGHDR = ffi.typeof("struct msghdr *")
 
 def check_list(buffers: Any) -> None:
     """Refuse one buffer where several are expected: it would be taken for a sequence of ints."""
-    if isinstance(buffers, (bytes, bytearray, memoryview, str)) or not hasattr(type(buffers), "__iter__"):
+    kind = type(buffers)
+    if kind is list or kind is tuple:
+        return
+    if isinstance(buffers, str) or not hasattr(kind, "__iter__") or calls.is_buffer(buffers):
         raise TypeError(f"an iterable of buffers is needed, not {type(buffers).__name__}")
 
 
@@ -55,8 +58,11 @@ class _Vector:
         check_list(buffers)
         self._exports: list[CData] = []
         try:
-            for buffer in buffers:
-                self._exports.append(export(buffer))
+            for place, buffer in enumerate(buffers):
+                try:
+                    self._exports.append(export(buffer))
+                except (TypeError, BufferError) as problem:
+                    raise type(problem)(f"buffer {place} is {type(buffer).__name__}: {problem}") from None
             exports = self._exports
             sizes = list(map(len, exports))
             self.count = len(exports)
