@@ -88,6 +88,27 @@ def test_peer_that_has_died(socket_path):
             assert myself().groups is None or conn.peer_groups() == myself().groups
 
 
+def connect_as(path: str, uid: int, gid: int) -> None:
+    os.setegid(gid)
+    os.seteuid(uid)
+    UnixStream.connect(path).close()
+    # What runs at the child's end, coverage among it, writes where only root can.
+    os.seteuid(0)
+
+
+@support.needs("peer_credentials")
+@as_root
+def test_uid_and_gid_are_told_apart(socket_path, short_dir):
+    """The effective uid and gid of who connected arrive each under its own name, also when they differ."""
+    os.chmod(short_dir, 0o755)
+    with UnixListener.bind(socket_path, mode=0o666) as listener:
+        support.run_child(connect_as, socket_path, 2002, 1002)
+        conn, _ = listener.accept(timeout=support.PATIENCE)
+        with conn:
+            peer = conn.peer_credentials()
+            assert (peer.euid, peer.egid) == (2002, 1002)
+
+
 def check_pair(left: UnixStream, creator: ConnCredentials) -> None:
     assert left.peer_credentials() == creator
     assert creator.pid != os.getpid()
