@@ -19,6 +19,8 @@ from address_samples import abstract_names, own_name, samples
 from hypothesis import given, settings
 
 from uds_cffi import (
+    AddressError,
+    FeatureUnavailable,
     UnixDatagram,
     UnixListener,
     UnixSeqpacketConn,
@@ -91,6 +93,41 @@ def test_name_longer_than_the_struct(short_dir):
         assert length > ffi.sizeof("struct sockaddr_un")
         assert sun_path == name.encode() + b"\0"
         assert sock.local_addr() == UnixSocketAddr(name)
+
+
+def longest_path(folder: str) -> str:
+    """Name a file in the folder whose path is as long as any that the kernel takes for an address."""
+    # Some systems take as many bytes as the length of the address, a byte, can count.
+    path = f"{folder}/".ljust(255 - OFFSET, "n")
+    room = ffi.new("struct sockaddr_un[3]")
+    length = lib.uds_sockaddr_fill_long(room, os.fsencode(path), len(path))
+    with UnixDatagram.unbound() as sock:
+        # The others have the limit of the struct, and so has the minimal build on each.
+        if lib.UDS_MINIMAL_BUILD or lib.uds_bind(sock.fileno(), room, length) < 0:
+            return path[:MAX_PATH]
+    os.unlink(path)
+    return path
+
+
+def test_longest_path_that_the_kernel_takes(short_dir):
+    """Who asks for long paths may use all bytes that the kernel takes, and who does not, those of the struct."""
+    path = longest_path(short_dir)
+    with UnixListener.bind(path, long_path=True) as listener, UnixStream.connect(path, long_path=True) as client:
+        # A way round through a directory would be seen in the name.
+        assert listener.local_addr().name == client.peer_addr().name == os.fsencode(path)
+    for call in (UnixListener.bind, UnixStream.connect):
+        with pytest.raises(AddressError, match=rf"is {MAX_PATH + 1} bytes long; the limit is {MAX_PATH}\b"):
+            call(f"{short_dir}/".ljust(MAX_PATH + 1, "n"))
+
+
+@support.lacks("bindat")
+def test_path_that_no_kernel_takes(short_dir):
+    """One byte more than the kernel takes needs a way round, and the error says which is missing."""
+    path = longest_path(short_dir) + "n"
+    for call in (UnixListener.bind, UnixStream.connect):
+        with pytest.raises(FeatureUnavailable, match="bindat is not available"):
+            call(path, long_path=True)
+    assert os.listdir(short_dir) == []
 
 
 @kinds
