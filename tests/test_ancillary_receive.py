@@ -146,6 +146,19 @@ def test_peeking_brings_descriptors_of_its_own(pair: tuple[Any, Any], files: lis
     assert two.try_recv(1) is None
 
 
+def test_peeking_takes_nothing_else_for_a_descriptor(pair: tuple[Any, Any], files: list[int]) -> None:
+    """What a peek brings are copies of the descriptors, or nothing where the kernel's answer to it has none."""
+    one, two = pair
+    one.send_fds(b"x", files)
+    ancillary = SocketAncillary(128)
+    with two.recv_ancillary(10, ancillary, MSG_PEEK) as received:
+        assert received.data == b"x"
+        assert received.ancillary_truncated is False
+        assert all(passing.same(message.fds, files) for message in received.messages)
+    with two.recv_ancillary(10, ancillary) as received:
+        assert passing.same(received.messages[0].fds, files)
+
+
 # --- Bad arguments ------------------------------------------------------------------------------
 
 
