@@ -19,6 +19,7 @@ EVERY = "freebsd netbsd openbsd macos"
 SOME = (
     "test_acceptors",
     "test_address_names",
+    "test_ancillary",
     "test_ancillary_credentials",
     "test_ancillary_receive",
     "test_ancillary_send",
@@ -30,6 +31,7 @@ SOME = (
     "test_features",
     "test_lib_options",
     "test_lib_receive",
+    "test_listener",
     "test_listener_modes",
     "test_packet",
     "test_packet_end",
@@ -38,6 +40,7 @@ SOME = (
     "test_receiving",
     "test_socket_file_mode",
     "test_stream_pair",
+    "test_stream_sigpipe",
     "test_waiting_lies",
 )
 
