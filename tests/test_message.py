@@ -195,7 +195,7 @@ def test_exports_end_when_a_later_buffer_is_refused() -> None:
     with pytest.raises(TypeError, match="buffer 1 is str: "):
         Outgoing([data, "text"])
     with pytest.raises(BufferError, match=r"buffer 0 is memoryview: .* not contiguous"):
-        Outgoing([memoryview(data)[::2]])
+        Outgoing([memoryview(b"gaps")[::2]])
 
     def interrupted() -> Iterator[bytearray]:
         yield data
