@@ -104,8 +104,10 @@ UDS_FUNCTION int uds_credentials_read(const void *data, size_t size, struct ucre
     } given;
     const ucred_t *credentials = (const ucred_t *)(const void *)given.bytes;
     /* The kernel leaves out the groups that the sender has not (cred2ucred() in uts/common/os/ucred.c), so it is smaller
-       than ucred_size(), which has room for as many as there may be. */
-    if (size > sizeof given.bytes)
+       than ucred_size(), which has room for as many as there may be, and never by more than those. */
+    const long groups = sysconf(_SC_NGROUPS_MAX);
+    if (size > sizeof given.bytes || size > ucred_size() || groups < 0
+        || size + (size_t)groups * sizeof(gid_t) < ucred_size())
         return 0;
     memset(&given, 0, sizeof given);
     memcpy(given.bytes, data, size);

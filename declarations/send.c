@@ -53,12 +53,14 @@ UDS_FUNCTION ssize_t uds_sent(int fd, ssize_t result, size_t size)
 
 UDS_FUNCTION ssize_t uds_send_message(int fd, const struct msghdr *message, int flags)
 {
+    ssize_t result = uds_sendmsg(fd, message, flags | UDS_NOSIGNAL);
     size_t size = 0;
     uds_iovlen_t place;
 
-    for (place = 0; message->msg_name == NULL && place < message->msg_iovlen; place++)
-        size += message->msg_iov[place].iov_len;
-    return uds_sent(fd, uds_sendmsg(fd, message, flags | UDS_NOSIGNAL), size);
+    if (result == -ENOBUFS && message->msg_name == NULL)
+        for (place = 0; place < message->msg_iovlen; place++)
+            size += message->msg_iov[place].iov_len;
+    return uds_sent(fd, result, size);
 }
 
 UDS_FUNCTION ssize_t uds_handle_send(struct uds_handle *handle, const void *data, size_t size, int flags)

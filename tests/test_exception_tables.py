@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_signals_loops import entries_of, functions
+from bytecode import entries_of, functions
 
 import uds_cffi
 

@@ -31,7 +31,7 @@ connected = pytest.mark.parametrize(
 )
 
 # The kernel counts its own timeouts in ticks, of a hundredth of a second at most, and the first one has begun already.
-KERNELS_TIMEOUT, TICK = 0.03, 0.01
+KERNELS_TIMEOUT, TICK = 0.04, 0.01
 
 
 def messages(sock: UnixStream | UnixDatagram) -> tuple[object, ...]:

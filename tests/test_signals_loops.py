@@ -12,11 +12,11 @@ import contextlib
 import dis
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bytecode import entries_of, functions
 
 import uds_cffi
 
@@ -26,19 +26,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 PACKAGE = Path(uds_cffi.__file__).parent
-
-
-def functions(code: types.CodeType) -> Iterator[types.CodeType]:
-    """Yield a code object and all inside of it."""
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from functions(constant)
-
-
-def entries_of(code: types.CodeType) -> list[Any]:
-    found: list[Any] = dis._parse_exception_table(code)  # type: ignore[attr-defined]
-    return found
 
 
 def is_jump_back(instruction: dis.Instruction) -> bool:

@@ -29,12 +29,12 @@ from .batchmemory import send_batch as c_send_batch
 from .batchmemory import send_joined as c_send_joined
 from .calls import MSG_DONTWAIT, MSG_PEEK, POLLIN
 from .capabilities import require
-from .connected import Connected
 from .cut import HOLE, join
 from .errors import error
 from .flags import RECV_BATCH, SEND, check_flags
 from .message import check_list
 from .receiver import SMALL_SIZE, check_max_fds, check_size
+from .sending import Sending
 from .waiting import deadline_of, is_over, now
 
 TYPE_CHECKING = False
@@ -69,7 +69,7 @@ def _targets(addrs: Any, count: int) -> list[UnixSocketAddr]:
     return [UnixSocketAddr._coerce(addr)._peer() for addr in addrs]
 
 
-class Batching(Connected):
+class Batching(Sending):
     """Packet sockets, able to send and receive batches."""
 
     __slots__ = ()

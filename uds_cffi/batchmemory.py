@@ -19,7 +19,7 @@ from .capabilities import require
 from .credentials import Credentials
 from .cut import KEPT, Places, cut, keep, lengths_of, splitter
 from .fds import Borrowed, OwnedFds
-from .message import check_list
+from .message import check_list, which
 from .naming import new_name
 from .pools import trim
 
@@ -281,7 +281,7 @@ def _bytes_of(item: Any, place: int) -> bytes:
         with readable(item) as memory:
             return bytes(ffi.buffer(memory))
     except (TypeError, BufferError) as problem:
-        raise type(problem)(f"packet {place} is {type(item).__name__}: {problem}") from None
+        raise which("packet", place, item, problem) from None
 
 
 def pack_packets(packets: Iterable[Any]) -> tuple[int, bytes, bytes]:

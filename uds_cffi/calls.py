@@ -23,6 +23,8 @@ NULL = ffi.NULL
 
 TRUNC_LENGTH = bool(lib.UDS_HAS_TRUNC_LENGTH)
 PACKET_END = bool(lib.UDS_HAS_PACKET_END)
+# Whether a send of a datagram to a full peer fails at once, whatever SO_SNDTIMEO says.
+DATAGRAMS_NEVER_WAIT = bool(lib.UDS_DATAGRAMS_NEVER_WAIT)
 SOCK_STREAM: int = lib.SOCK_STREAM
 SOCK_DGRAM: int = lib.SOCK_DGRAM
 SOCK_SEQPACKET: int = lib.SOCK_SEQPACKET
@@ -326,10 +328,6 @@ def has_timeout(handle: CData, name: int) -> bool:
     """Whether SO_RCVTIMEO or SO_SNDTIMEO is set."""
     value = ffi.new("int64_t *")
     return lib.uds_handle_get_timeout(handle, name, value) == 0 and value[0] != 0
-
-
-# Whether a send to a full peer fails at once, whatever SO_SNDTIMEO says.
-DATAGRAMS_NEVER_WAIT = bool(lib.UDS_DATAGRAMS_NEVER_WAIT)
 
 
 def get_timeout_or_code(handle: CData, name: int) -> int:

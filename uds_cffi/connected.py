@@ -348,19 +348,6 @@ class Connected(Socket, HasPeer):
         timeout = self._read_timeout
         return self._finish(attempt, flags, deadline, result, timeout, POLLIN, calls.SO_RCVTIMEO, 0)
 
-    def _write(
-        self, attempt: Callable[[], int], flags: int, deadline: float | None = None, result: int | None = None
-    ) -> int:
-        """Make an attempt to send, unless it was made, and bring it to its end."""
-        return check(self._write_code(attempt, flags, deadline, result))
-
-    def _write_code(
-        self, attempt: Callable[[], int], flags: int, deadline: float | None = None, result: int | None = None
-    ) -> int:
-        """Do the same, but return -errno."""
-        timeout = self._write_timeout
-        return self._finish(attempt, flags, deadline, result, timeout, POLLOUT, calls.SO_SNDTIMEO, None)
-
     def _finish(
         self,
         attempt: Callable[[], int],

@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-
 from . import naming
 from .address import UnixSocketAddr
-from .calls import (
-    CUT,
-    DATAGRAMS_NEVER_WAIT,
-    MSG_PEEK,
-    POLLOUT,
-    SIZE_MASK,
-    SO_SNDTIMEO,
-    SOCK_DGRAM,
-    check,
-    get_timeout_or_code,
-)
+from .calls import CUT, DATAGRAMS_NEVER_WAIT, MSG_PEEK, SIZE_MASK, SOCK_DGRAM, check
 from .constructors import constructor
 from .fds import Borrowed
 from .flags import PEEK, RECV_MESSAGE, RECV_PACKET, SEND, check_flags
@@ -28,7 +16,7 @@ from .results import PacketFdsFrom, PacketFrom, PacketIntoFrom
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any, ClassVar
 
     from typing_extensions import Self
@@ -37,8 +25,6 @@ if TYPE_CHECKING:
     from .ancillary import SocketAncillary
 
 _new = tuple.__new__
-
-_EAGAIN = -errno.EAGAIN
 
 
 def _is_ready() -> None:
@@ -57,6 +43,7 @@ class UnixDatagram(PacketSocket):
     _kind = SOCK_DGRAM
     _role = "datagram"
     _connection_ends = False
+    _sends_never_wait = DATAGRAMS_NEVER_WAIT
     _instead: ClassVar[dict[str, str]] = {"bind": "bind_to", "connect": "connect_to"}
 
     @constructor
@@ -274,14 +261,3 @@ class UnixDatagram(PacketSocket):
         result = self._receive_message(receiver, receiver.receive, flags)
         addr = receiver.sender()
         return _new(PacketFdsFrom, (*self._unpack(receiver, result, addr), addr))
-
-    def _write_code(
-        self, attempt: Callable[[], int], flags: int, deadline: float | None = None, result: int | None = None
-    ) -> int:
-        if DATAGRAMS_NEVER_WAIT and deadline is None and self._write_timeout is None:
-            if result is None:
-                result = attempt()
-            # The kernel has not waited, so the library keeps the kernel's timeout too.
-            if result == _EAGAIN and (microseconds := get_timeout_or_code(self._handle, SO_SNDTIMEO)) > 0:
-                return self._finish(attempt, flags, None, result, microseconds / 1e6, POLLOUT, 0, None)
-        return super()._write_code(attempt, flags, deadline, result)

@@ -37,6 +37,11 @@ def check_list(buffers: Any) -> None:
         raise TypeError(f"an iterable of buffers is needed, not {type(buffers).__name__}")
 
 
+def which(name: str, place: int, item: Any, problem: TypeError | BufferError) -> TypeError | BufferError:
+    """Return the error that says which of several is wrong."""
+    return type(problem)(f"{name} {place} is {type(item).__name__}: {problem}")
+
+
 class Ancillary(Closing):
     """What SocketAncillary is to the calls that take one, so that they do not load it for programs that have none."""
 
@@ -62,7 +67,7 @@ class _Vector:
                 try:
                     self._exports.append(export(buffer))
                 except (TypeError, BufferError) as problem:
-                    raise type(problem)(f"buffer {place} is {type(buffer).__name__}: {problem}") from None
+                    raise which("buffer", place, buffer, problem) from None
             exports = self._exports
             sizes = list(map(len, exports))
             self.count = len(exports)

@@ -10,7 +10,17 @@ from __future__ import annotations
 
 import errno
 
-from .calls import IOV_MAX, MSG_DONTWAIT, MSG_OOB, check, readable, unsent_bytes
+from .calls import (
+    IOV_MAX,
+    MSG_DONTWAIT,
+    MSG_OOB,
+    POLLOUT,
+    SO_SNDTIMEO,
+    check,
+    get_timeout_or_code,
+    readable,
+    unsent_bytes,
+)
 from .calls import send as c_send
 from .capabilities import require
 from .connected import Connected
@@ -23,7 +33,7 @@ from .waiting import deadline_of, is_over, try_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from ._lib import CData
@@ -42,6 +52,8 @@ class Sending(Connected):
     __slots__ = ()
 
     _stream = False
+    # Whether a send to a full peer fails at once, although the kernel has a timeout for it.
+    _sends_never_wait = False
     # The flags that a send of plain bytes takes.
     _send_mask = SEND
 
@@ -268,3 +280,20 @@ class Sending(Connected):
     def _check_carrier(self, size: int) -> None:
         if self._stream and not size:
             raise ValueError("descriptors need at least one byte of data on a stream: the kernel drops them otherwise")
+
+    def _write(
+        self, attempt: Callable[[], int], flags: int, deadline: float | None = None, result: int | None = None
+    ) -> int:
+        """Make an attempt to send, unless it was made, and bring it to its end."""
+        return check(self._write_code(attempt, flags, deadline, result))
+
+    def _write_code(
+        self, attempt: Callable[[], int], flags: int, deadline: float | None = None, result: int | None = None
+    ) -> int:
+        """Do the same, but return -errno."""
+        timeout = self._write_timeout
+        if timeout is None and self._sends_never_wait:
+            # The kernel's own timeout for that is kept here.
+            microseconds = get_timeout_or_code(self._handle, SO_SNDTIMEO)
+            timeout = microseconds / 1e6 if microseconds > 0 else None
+        return self._finish(attempt, flags, deadline, result, timeout, POLLOUT, SO_SNDTIMEO, None)
